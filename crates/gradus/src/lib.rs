@@ -1,0 +1,1 @@
+//! Deep learning in Rust, from tensor to endpoint.

@@ -1,0 +1,1 @@
+//! Layers, losses, optimisers, initialisers and state dicts.

@@ -1,0 +1,1 @@
+//! Tensors, reverse-mode automatic differentiation and the kernels beneath them.
