@@ -1,1 +1,3 @@
 //! Tensors, reverse-mode automatic differentiation and the kernels beneath them.
+
+pub mod kernels;
