@@ -1,0 +1,4 @@
+//! State dicts and the files they live in.
+
+#[allow(dead_code)]
+mod pickle;
