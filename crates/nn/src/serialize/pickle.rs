@@ -8,7 +8,7 @@
 use std::collections::HashMap;
 
 /// The most dimensions a tensor in a file may have.
-const MAX_RANK: usize = 8;
+const MAX_RANK: usize = gradus_tensor::MAX_RANK;
 
 /// Why a pickle was not read.
 #[derive(Debug, PartialEq)]
@@ -177,6 +177,10 @@ impl Pickle {
 
     pub fn storage(&self, index: usize) -> StorageRef {
         self.storages[index]
+    }
+
+    pub fn storages(&self) -> impl Iterator<Item = StorageRef> {
+        self.storages.iter().copied()
     }
 
     pub fn tensor(&self, index: usize) -> TensorRef {
