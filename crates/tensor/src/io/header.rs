@@ -95,7 +95,9 @@ pub(super) fn parse(text: &str) -> Result<Header, Fault> {
         p.expect(':')?;
         match key {
             "descr" if p.peek() == Some('[') => {
-                return Err(Fault::Unsupported("holds records (a structured dtype), a tensor has one element type".into()));
+                return Err(Fault::Unsupported(
+                    "holds records (a structured dtype), a tensor has one element type".into(),
+                ));
             }
             "descr" => descr = Some(p.string()?),
             "fortran_order" => order = Some(p.boolean()?),
@@ -140,7 +142,8 @@ fn element(descr: &str) -> Result<(Kind, bool), Fault> {
             return Err(Fault::Unsupported(why.into()));
         }
         _ => {
-            let why = format!("has elements of type {descr:?}; read are bool, integers, and floats of 2, 4 and 8 bytes");
+            let why =
+                format!("has elements of type {descr:?}; read are bool, integers, and floats of 2, 4 and 8 bytes");
             return Err(Fault::Unsupported(why));
         }
     };

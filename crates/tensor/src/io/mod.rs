@@ -7,7 +7,6 @@ mod tests;
 
 pub use npy::{map_npy, read_npy, read_npz, write_npy, write_npz};
 
-use crate::DType;
 use std::fs::{self, File};
 use std::io::{self, BufWriter, Write};
 use std::path::{Path, PathBuf};
@@ -70,11 +69,6 @@ pub fn checked_bytes(dims: &[usize], size: usize) -> Option<usize> {
         return None;
     }
     Some(if dims.contains(&0) { 0 } else { whole })
-}
-
-/// [`checked_bytes`] for elements of a type of ours.
-pub fn checked_bytes_of(dims: &[usize], dtype: DType) -> Option<usize> {
-    checked_bytes(dims, dtype.size())
 }
 
 /// Writes a file so that a crash leaves the old one or the new one whole, never a part.

@@ -56,10 +56,18 @@ pub fn map_npy(path: impl AsRef<Path>) -> Result<Tensor, IoError> {
     let foreign = h.big_endian != cfg!(target_endian = "big") && h.kind.size() > 1;
     let dtype = match h.kind {
         Kind::Ours(d) if !foreign && d != DType::Bool => d,
-        _ => return Err(IoError::unsupported(path, "its elements must be converted and cannot be mapped: use read_npy")),
+        _ => {
+            return Err(IoError::unsupported(
+                path,
+                "its elements must be converted and cannot be mapped: use read_npy",
+            ));
+        }
     };
-    if (map.as_ptr() as usize + start) % dtype.size() != 0 {
-        return Err(IoError::unsupported(path, format!("its elements begin at byte {start}, which is not aligned: use read_npy")));
+    if !(map.as_ptr() as usize + start).is_multiple_of(dtype.size()) {
+        return Err(IoError::unsupported(
+            path,
+            format!("its elements begin at byte {start}, which is not aligned: use read_npy"),
+        ));
     }
     let map = Arc::new(map);
     Ok(ordered(&h, |shape| Tensor::from_mmap(map, start, dtype, shape)))
@@ -80,9 +88,12 @@ pub fn read_npz(path: impl AsRef<Path>) -> Result<Vec<(String, Tensor)>, IoError
     let mut out = Vec::new();
     for i in 0..archive.len() {
         let mut entry = archive.by_index(i).map_err(not_a_zip)?;
-        let full = entry.name().to_owned();
+        let full = entry.name().map_err(not_a_zip)?.into_owned();
         let Some(name) = full.strip_suffix(".npy") else {
-            return Err(IoError::malformed(path, format!("has the entry {full:?}; all entries of a .npz archive end in .npy")));
+            return Err(IoError::malformed(
+                path,
+                format!("has the entry {full:?}; all entries of a .npz archive end in .npy"),
+            ));
         };
         let within = PathBuf::from(format!("{}:{name}", path.display()));
         out.push((name.to_owned(), read_from(&mut entry, &within)?));
@@ -229,17 +240,21 @@ fn check_length(found: usize, expected: usize, h: &Header, path: &Path) -> Resul
             path,
             format!("is truncated: the shape {shape:?} needs {expected} bytes of elements, found {found}"),
         )),
-        std::cmp::Ordering::Greater => Err(IoError::malformed(
-            path,
-            format!("goes on after its {expected} bytes of elements (shape {shape:?})"),
-        )),
+        std::cmp::Ordering::Greater => {
+            Err(IoError::malformed(path, format!("goes on after its {expected} bytes of elements (shape {shape:?})")))
+        }
     }
 }
 
 fn name_fault(f: Fault, path: &Path) -> IoError {
     match f {
         // What zip and deflate report of a damaged archive is about the content, not the system.
-        Fault::File(e) if matches!(e.kind(), io::ErrorKind::InvalidData | io::ErrorKind::InvalidInput | io::ErrorKind::UnexpectedEof) => {
+        Fault::File(e)
+            if matches!(
+                e.kind(),
+                io::ErrorKind::InvalidData | io::ErrorKind::InvalidInput | io::ErrorKind::UnexpectedEof
+            ) =>
+        {
             IoError::malformed(path, format!("is damaged: {e}"))
         }
         Fault::File(e) => IoError::file(path, e),

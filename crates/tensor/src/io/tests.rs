@@ -2,7 +2,7 @@
 
 use super::npy::read_bytes;
 use super::*;
-use crate::Tensor;
+use crate::{DType, Tensor};
 use half::f16;
 use std::io::Write;
 
@@ -156,7 +156,7 @@ fn wrong_headers_say_what_is_wrong() {
         (file("{'colour': 1}", b""), "not \"colour\""),
         (file("{'descr': '<f4", b""), "closing quote"),
         (file(&head("<f4", "Maybe", "()"), b""), "True or False"),
-        (file(&head("<f4", "False", "(1"), b""), "`,` or `)`"),
+        (file(&head("<f4", "False", "(1]"), b""), "`,` or `)`"),
         (file(&head("<f4", "False", "(-1,)"), b""), "an extent"),
         (file(&head("<f4", "False", &format!("({huge}0,)")), b""), "an extent"),
         (file(&head("<f4", "False", &format!("({huge},)")), b""), "no memory can hold"),
@@ -198,7 +198,11 @@ fn damaged_archives_are_errors() {
     let good = std::fs::read(&path).unwrap();
     for n in (0..good.len()).step_by(7) {
         std::fs::write(&path, &good[..n]).unwrap();
-        assert!(matches!(read_npz(&path), Err(IoError::Malformed { .. })), "{n} bytes: {:?}", read_npz(&path).map(|_| ()));
+        assert!(
+            matches!(read_npz(&path), Err(IoError::Malformed { .. })),
+            "{n} bytes: {:?}",
+            read_npz(&path).map(|_| ())
+        );
     }
     for i in 0..good.len() {
         let mut f = good.clone();
