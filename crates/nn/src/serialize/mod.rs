@@ -4,6 +4,8 @@ mod pickle;
 mod pth;
 mod safetensors;
 mod state_dict;
+#[cfg(test)]
+mod tests;
 
 pub use pth::load_pth;
 pub use safetensors::{load_safetensors, save_safetensors};
@@ -75,15 +77,14 @@ impl StateError {
 pub fn load_state_file(path: impl AsRef<Path>) -> Result<StateDict, StateError> {
     let path = path.as_ref();
     let mut start = Vec::new();
-    File::open(path)
-        .and_then(|f| f.take(9).read_to_end(&mut start))
-        .map_err(|e| StateError::file(path, e))?;
+    File::open(path).and_then(|f| f.take(9).read_to_end(&mut start)).map_err(|e| StateError::file(path, e))?;
     match start[..] {
         [b'P', b'K', 3, 4, ..] | [0x80, 2..=5, ..] => load_pth(path),
         [_, _, _, _, _, _, _, _, b'{'] => load_safetensors(path).map(|(state, _)| state),
         _ => {
             let found: Vec<String> = start.iter().map(|b| format!("{b:02x}")).collect();
-            let what = format!("is neither safetensors nor a PyTorch .pth or .pt file: it starts with [{}]", found.join(" "));
+            let what =
+                format!("is neither safetensors nor a PyTorch .pth or .pt file: it starts with [{}]", found.join(" "));
             Err(StateError::malformed(path, what))
         }
     }

@@ -89,8 +89,8 @@ impl Global {
             ("torch.serialization", "_get_layout") => Global::Ignored,
             (
                 "torch",
-                "float64" | "float32" | "float16" | "bfloat16" | "int64" | "int32" | "int16" | "int8" | "uint8" | "bool"
-                | "strided" | "contiguous_format" | "channels_last" | "preserve_format",
+                "float64" | "float32" | "float16" | "bfloat16" | "int64" | "int32" | "int16" | "int8" | "uint8"
+                | "bool" | "strided" | "contiguous_format" | "channels_last" | "preserve_format",
             ) => Global::Constant,
             ("torch", storage) => match Kind::of_storage(storage) {
                 Some(kind) => Global::Storage(kind),
@@ -236,7 +236,9 @@ impl<'a> Machine<'a> {
                 self.at += n;
                 Ok(bytes)
             }
-            None => self.bad(format!("the pickle ends early: {n} more bytes needed, {} left", self.input.len() - self.at)),
+            None => {
+                self.bad(format!("the pickle ends early: {n} more bytes needed, {} left", self.input.len() - self.at))
+            }
         }
     }
 
@@ -596,7 +598,9 @@ impl<'a> Machine<'a> {
 
     fn index(&self, v: Value) -> Result<usize, Fault> {
         match v {
-            Value::Int(i) if i >= 0 => usize::try_from(i).or_else(|_| self.bad("an extent beyond this machine's memory")),
+            Value::Int(i) if i >= 0 => {
+                usize::try_from(i).or_else(|_| self.bad("an extent beyond this machine's memory"))
+            }
             other => self.bad(format!("an extent, stride or offset that is {other:?}, not a number from 0")),
         }
     }
@@ -608,11 +612,14 @@ impl<'a> Machine<'a> {
         };
         let (kind, key, numel) = match self.out.lists[t].as_slice() {
             &[Value::Text(tag), Value::Global(Global::Storage(kind)), Value::Text(key), _, Value::Int(n)]
-            | &[Value::Text(tag), Value::Global(Global::Storage(kind)), Value::Text(key), _, Value::Int(n), Value::None]
-                if self.out.texts[tag] == "storage" && n >= 0 =>
-            {
-                (kind, key, n as usize)
-            }
+            | &[
+                Value::Text(tag),
+                Value::Global(Global::Storage(kind)),
+                Value::Text(key),
+                _,
+                Value::Int(n),
+                Value::None,
+            ] if self.out.texts[tag] == "storage" && n >= 0 => (kind, key, n as usize),
             _ => return self.bad("a persistent id that does not name a storage"),
         };
         self.out.storages.push(StorageRef { kind, key, numel });

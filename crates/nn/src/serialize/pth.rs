@@ -43,10 +43,12 @@ pub fn load_pth(path: impl AsRef<Path>) -> Result<StateDict, StateError> {
         open_stream(r, path)?
     } else {
         let found: Vec<String> = start.iter().map(|b| format!("{b:02x}")).collect();
-        let what = format!("is not a PyTorch file: it starts with [{}], not as a zip archive or a pickle", found.join(" "));
+        let what =
+            format!("is not a PyTorch file: it starts with [{}], not as a zip archive or a pickle", found.join(" "));
         return Err(StateError::malformed(path, what));
     };
-    let mut builder = Builder { path, pickle: &pickle, flat: HashMap::new(), spread: (file_len as usize) * 4 + (64 << 20) };
+    let mut builder =
+        Builder { path, pickle: &pickle, flat: HashMap::new(), spread: (file_len as usize) * 4 + (64 << 20) };
     let mut state = StateDict::new();
     for (name, tensor) in entries(&pickle, path)? {
         let t = builder.tensor(&name, tensor, &mut source)?;
@@ -88,7 +90,9 @@ fn read_error(e: io::Error, path: &Path) -> StateError {
 
 fn open_archive(r: BufReader<File>, path: &Path) -> Result<(Pickle, Source), StateError> {
     let mut zip = ZipArchive::new(r).map_err(|e| zip_error(e, path))?;
-    let Some(name) = zip.file_names().find(|n| *n == "data.pkl" || n.ends_with("/data.pkl")).map(str::to_owned) else {
+    let found =
+        zip.file_names().flatten().find(|n| n == "data.pkl" || n.ends_with("/data.pkl")).map(|n| n.into_owned());
+    let Some(name) = found else {
         return Err(StateError::malformed(path, "is a zip archive without data.pkl, so torch.save did not write it"));
     };
     let prefix = name.strip_suffix("data.pkl").unwrap_or_default().to_owned();
@@ -142,7 +146,12 @@ fn open_stream(mut r: BufReader<File>, path: &Path) -> Result<(Pickle, Source), 
         let (key, kind) = match key {
             Value::Text(t) => match kinds.get(keys.text(*t)) {
                 Some(kind) => (keys.text(*t), kind),
-                None => return Err(StateError::malformed(path, format!("lists the storage {:?}, which no tensor uses", keys.text(*t)))),
+                None => {
+                    return Err(StateError::malformed(
+                        path,
+                        format!("lists the storage {:?}, which no tensor uses", keys.text(*t)),
+                    ));
+                }
             },
             _ => return Err(StateError::malformed(path, "has a storage key that is not text")),
         };
@@ -152,7 +161,10 @@ fn open_stream(mut r: BufReader<File>, path: &Path) -> Result<(Pickle, Source), 
             rest[8..].get(..len)
         });
         let Some(body) = body else {
-            return Err(StateError::malformed(path, format!("is truncated within the storage {key:?} ({} bytes left)", rest.len())));
+            return Err(StateError::malformed(
+                path,
+                format!("is truncated within the storage {key:?} ({} bytes left)", rest.len()),
+            ));
         };
         at += 8 + body.len();
         storages.insert(key.to_owned(), body.to_vec());
@@ -184,7 +196,10 @@ fn entries(p: &Pickle, path: &Path) -> Result<Vec<(String, usize)>, StateError> 
         collect(p, d, "", 0, &mut out, &mut 0, path)?;
     }
     if out.is_empty() {
-        return Err(StateError::unsupported(path, "holds no tensors by name: save a state dict, torch.save(model.state_dict(), ...)"));
+        return Err(StateError::unsupported(
+            path,
+            "holds no tensors by name: save a state dict, torch.save(model.state_dict(), ...)",
+        ));
     }
     Ok(out)
 }
@@ -256,7 +271,12 @@ impl<'a> Builder<'a> {
         }
         match self.spread.checked_sub(numel * flat.dtype().size()) {
             Some(left) => self.spread = left,
-            None => return Err(StateError::unsupported(self.path, format!("tensor {name:?}: repeats its elements to more than the file's size allows"))),
+            None => {
+                return Err(StateError::unsupported(
+                    self.path,
+                    format!("tensor {name:?}: repeats its elements to more than the file's size allows"),
+                ));
+            }
         }
         let places = strided_places(&t, numel);
         let size = flat.dtype().size();
@@ -286,7 +306,8 @@ impl<'a> Builder<'a> {
         if bytes.len() != expected {
             let how = if bytes.len() < expected { "only" } else { "more than" };
             let found = bytes.len().min(expected);
-            let what = format!("the storage {key:?} must hold {} elements in {expected} bytes, found {how} {found}", s.numel);
+            let what =
+                format!("the storage {key:?} must hold {} elements in {expected} bytes, found {how} {found}", s.numel);
             return Err(StateError::malformed(self.path, what));
         }
         let big_endian = matches!(source, Source::Archive { big_endian: true, .. });

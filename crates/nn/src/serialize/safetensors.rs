@@ -35,7 +35,10 @@ pub fn save_safetensors(
 ) -> Result<(), StateError> {
     let path = path.as_ref();
     if state.contains(METADATA) {
-        return Err(StateError::unsupported(path, format!("cannot hold a tensor named {METADATA}: the format reserves the name")));
+        return Err(StateError::unsupported(
+            path,
+            format!("cannot hold a tensor named {METADATA}: the format reserves the name"),
+        ));
     }
     // Wide elements first, so that all of them lie aligned.
     let mut entries: Vec<(&str, &Tensor)> = state.iter().collect();
@@ -64,7 +67,8 @@ fn header(entries: &[(&str, &Tensor)], metadata: &BTreeMap<String, String>) -> S
     let mut at = 0;
     for (name, t) in entries {
         let end = at + t.numel() * t.dtype().size();
-        let info = serde_json::json!({"dtype": name_of(t.dtype()), "shape": t.shape().to_vec(), "data_offsets": [at, end]});
+        let info =
+            serde_json::json!({"dtype": name_of(t.dtype()), "shape": t.shape().to_vec(), "data_offsets": [at, end]});
         map.insert((*name).to_owned(), info);
         at = end;
     }
