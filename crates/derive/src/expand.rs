@@ -157,11 +157,13 @@ struct Bounds<'a> {
     params: HashSet<&'a Ident>,
     /// Type parameters and projections from them (`T`, `T::Item`), as they occur in fields.
     found: Vec<TypePath>,
+    seen: HashSet<String>,
 }
 
 impl Bounds<'_> {
     fn of(arms: &[Arm], generics: &Generics, krate: &TokenStream) -> Vec<WherePredicate> {
-        let mut bounds = Bounds { params: generics.type_params().map(|p| &p.ident).collect(), found: vec![] };
+        let params = generics.type_params().map(|p| &p.ident).collect();
+        let mut bounds = Bounds { params, found: vec![], seen: HashSet::new() };
         let fields = || arms.iter().flat_map(|a| &a.fields);
         fields().filter(|f| !matches!(f.step, Step::Skip)).for_each(|f| bounds.visit_type(&f.ty));
         let modules = bounds.found.len();
@@ -179,9 +181,65 @@ impl<'ast> Visit<'ast> for Bounds<'_> {
     fn visit_type_path(&mut self, path: &'ast TypePath) {
         let first = path.path.segments.first();
         let is_param = path.qself.is_none() && first.is_some_and(|s| self.params.contains(&s.ident));
-        if is_param && !self.found.contains(path) {
+        if is_param && self.seen.insert(quote!(#path).to_string()) {
             self.found.push(path.clone());
         }
         syn::visit::visit_type_path(self, path);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn derive(code: &str) -> Result<String> {
+        module(&syn::parse_str(code).unwrap()).map(|t| t.to_string())
+    }
+
+    #[test]
+    fn mistakes_are_explained() {
+        for (code, message) in [
+            ("#[module(crate = \"n\")] union U { a: u8 }", "cannot be derived for a union"),
+            (
+                "#[module(crate = \"n\")] struct S { #[module(skipp)] a: u8 }",
+                "unknown option of a field: possible are `skip`",
+            ),
+            (
+                "#[module(crate = \"n\")] struct S { #[module(skip, rename = \"b\")] a: u8 }",
+                "choose `skip` or `rename`",
+            ),
+            ("#[module(crate = \"n\")] struct S { #[module(rename = \"\")] a: u8 }", "must not be empty"),
+            (
+                "#[module(crate = \"n\")] struct S { #[module(rename = \"b\")] a: u8, b: u8 }",
+                "two fields are visited as `b`",
+            ),
+            ("#[module(crate = \"n\")] enum E { #[module(skip)] A(u8) }", "a variant has no options"),
+            ("#[module(path = \"n\")] struct S;", "unknown option of a type"),
+            ("struct S;", "neither `gradus` nor `gradus-nn` is a dependency"),
+        ] {
+            let error = derive(code).expect_err(code).to_string();
+            assert!(error.contains(message), "{code}: {error}");
+        }
+    }
+
+    #[test]
+    fn each_type_parameter_is_bound_once() {
+        let code = derive(
+            "#[module(crate = \"n\")] struct S<M, T, K> { a: M, b: Vec<M>, #[module(skip)] t: (T, M), k: [K::Out; 2] }",
+        )
+        .unwrap();
+        assert_eq!(code.matches("M : n :: module :: Module").count(), 1);
+        assert_eq!(code.matches("K :: Out : n :: module :: Module").count(), 1);
+        assert_eq!(code.matches("T : :: core :: marker :: Send").count(), 1);
+    }
+
+    #[test]
+    fn names_are_fields_and_indices() {
+        let code =
+            derive("#[module(crate = \"n\")] struct S { r#type: u8, #[module(rename = \"x.y\")] b: u8 }").unwrap();
+        assert!(code.contains("\"type\"") && code.contains("\"x.y\"") && !code.contains("\"b\""));
+        assert!(derive("#[module(crate = \"n\")] struct S(u8, u8);").unwrap().contains("\"1\""));
+        let code = derive("#[module(crate = \"n\")] enum E { A(u8), B { x: u8 }, C }").unwrap();
+        assert!(!code.contains("\"0\"") && code.contains("\"x\""));
     }
 }

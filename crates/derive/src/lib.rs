@@ -23,7 +23,7 @@ use syn::{DeriveInput, parse_macro_input};
 /// - `#[module(crate = "path")]` on the type: where the traits are, if the dependency on `gradus` or
 ///   `gradus-nn` is not found by itself.
 ///
-/// ```ignore
+/// ```text
 /// use gradus::prelude::*;
 ///
 /// #[derive(Module)]
