@@ -46,7 +46,7 @@ fn layouts(t: &Tensor) -> Vec<(&'static str, Tensor)> {
         out.push(("permuted", t.permute(&order).contiguous().permute(&back)));
     }
     let stepped = Tensor::stack(&[&gap(last), t], -1).reshape(gap(2 * last).shape());
-    out.push(("stepped", stepped.slice(-1, 1, 2 * last as isize, 2)));
+    out.push(("stepped", stepped.slice(-1, 1, 2 * last, 2)));
     out.push(("offset", Tensor::cat(&[&gap(3), t, &gap(1)], -1).narrow(-1, 3, last)));
     out
 }
@@ -206,8 +206,10 @@ fn operations_without_a_gradient_say_so_by_name() {
 }
 
 #[test]
-fn names_are_unique() {
+fn rows_are_unique_and_complete() {
     let mut names: Vec<_> = rows().iter().map(|r| r.name).collect();
     names.sort_unstable();
     assert!(names.windows(2).all(|w| w[0] != w[1]), "a row is there twice");
+    let missing: Vec<_> = Tensor::UNARY_OPS.iter().filter(|op| !names.contains(op)).collect();
+    assert!(missing.is_empty(), "no row for {missing:?}");
 }

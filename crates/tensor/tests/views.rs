@@ -57,7 +57,7 @@ fn apply(t: &Tensor, m: &Model, (op, a, b, c): Step) -> (Tensor, Model) {
         5 if n > 0 => {
             let at = b % n;
             let shape = [&m.shape[..dim], &m.shape[dim + 1..]].concat();
-            (t.select(dim as isize, at as isize), m.map(shape, |i| [&i[..dim], &[at], &i[dim..]].concat()))
+            (t.select(dim as isize, at), m.map(shape, |i| [&i[..dim], &[at], &i[dim..]].concat()))
         }
         6 if n == 1 => {
             let shape = [&m.shape[..dim], &m.shape[dim + 1..]].concat();
@@ -104,7 +104,7 @@ fn slice(t: &Tensor, m: &Model, dim: usize, start: usize, c: usize) -> (Tensor, 
     };
     let view = match step {
         1 => t.narrow(dim as isize, start, end - start),
-        _ => t.slice(dim as isize, start as isize, end as isize, step),
+        _ => t.slice(dim as isize, start, end, step),
     };
     (view, m.map(shape, place))
 }

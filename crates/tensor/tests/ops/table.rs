@@ -88,6 +88,8 @@ fn unary() -> Vec<Row> {
         r("gelu", -3.0, 3.0, |x| x[0].gelu()),
         r("silu", -4.0, 4.0, |x| x[0].silu()),
         r("softplus", -4.0, 4.0, |x| x[0].softplus()),
+        r("log_sigmoid", -4.0, 4.0, |x| x[0].log_sigmoid()),
+        r("leaky_relu", -2.0, 2.0, |x| x[0].leaky_relu(0.1)),
         r("clamp", -2.0, 2.0, |x| x[0].clamp(-0.7, 1.1)),
         r("clamp_open", -2.0, 2.0, |x| x[0].clamp(-0.5, f64::INFINITY)),
         r("to_f64", -2.0, 2.0, |x| x[0].to_dtype(DType::F64).to_dtype(x[0].dtype())),
@@ -102,7 +104,9 @@ fn steps() -> Vec<Row> {
         r("ceil", |x| x[0].ceil()),
         r("round", |x| x[0].round()),
         r("trunc", |x| x[0].trunc()),
-        r("isnan", |x| x[0].ne(&x[0])),
+        r("heaviside", |x| x[0].heaviside()),
+        r("isnan", |x| x[0].isnan()),
+        r("isfinite", |x| x[0].isfinite()),
         r("gt_scalar", |x| x[0].gt_scalar(0.0)),
         r("le_scalar", |x| x[0].le_scalar(0.5)),
         r("logical_not", |x| x[0].gt_scalar(0.0).logical_not()),
@@ -194,8 +198,6 @@ fn reductions() -> Vec<Row> {
         dim("softmax_1", |x| x[0].softmax(1)),
         with_empty("log_softmax", |x| x[0].log_softmax(-1)),
         dim("log_softmax_0", |x| x[0].log_softmax(0)),
-        dim("any", |x| x[0].gt_scalar(1.0).any()).without_gradient(),
-        dim("all", |x| x[0].gt_scalar(-3.0).all()).without_gradient(),
         dim("sum_bool", |x| x[0].gt_scalar(0.0).sum()).without_gradient(),
     ]
 }
@@ -239,7 +241,7 @@ fn views() -> Vec<Row> {
         c("broadcast_to", |x| x[0].select(2, 0).select(0, 0).broadcast_to([2, x[0].size(1)]).square()),
         r("narrow", |x| x[0].narrow(2, 1, 1).square()),
         r("select", |x| x[0].select(-1, 1).square()),
-        r("slice", |x| x[0].slice(2, 0, x[0].size(2) as isize, 2).square()),
+        r("slice", |x| x[0].slice(2, 0, x[0].size(2), 2).square()),
         c("slice_chain", |x| x[0].slice(2, 1, 4, 1).transpose(0, 2).slice(0, 0, 2, 2).square()),
         c("split", |x| x[0].split(1, 2).iter().map(|t| t.square()).reduce(|a, b| a * b).unwrap()),
         c("chunk", |x| x[0].chunk(2, 2)[1].square()),
@@ -333,4 +335,27 @@ fn products() -> Vec<Row> {
         r("einsum_sum", &[&[&[2, 3, 2], &[3, 2]]], |x| Tensor::einsum("aij,ij->a", &[&x[0], &x[1]])),
         r("einsum_three", &[&[&[2, 3], &[3, 2], &[2, 2]]], |x| Tensor::einsum("ij,jk,kl->il", &[&x[0], &x[1], &x[2]])),
     ]
+}
+
+/// A strided one-dimensional configuration and its higher relatives are written out: each row is one call.
+fn convolutions() -> Vec<Row> {
+    let line: Shapes = &[&[&[2, 2, 7], &[4, 2, 3], &[4]], &[&[1, 2, 5], &[2, 2, 2], &[2]]];
+    let plane: Shapes = &[&[&[1, 2, 5, 6], &[2, 2, 3, 2], &[2]], &[&[2, 2, 4, 4], &[4, 2, 1, 1], &[4]]];
+    let grouped: Shapes = &[&[&[1, 4, 5, 4], &[4, 2, 3, 3], &[4]], &[&[2, 2, 4, 4], &[2, 1, 2, 2], &[2]]];
+    let space: Shapes = &[&[&[1, 2, 3, 4, 3], &[2, 2, 2, 3, 2], &[2]]];
+    let back: Shapes = &[&[&[1, 2, 3, 4], &[2, 3, 3, 2], &[3]], &[&[2, 2, 2, 2], &[2, 1, 2, 2], &[1]]];
+    let r = |name, shapes, f| row(name, shapes, (-1.0, 1.0), f);
+    vec![
+        r("conv1d", line, |x| x[0].conv1d(&x[1], Some(&x[2]), ConvConfig::default())),
+        r("conv1d_strided", line, |x| x[0].conv1d(&x[1], Some(&x[2]), ConvConfig::default().stride([2]).padding([2]).dilation([2]))),
+        r("conv2d", plane, |x| x[0].conv2d(&x[1], Some(&x[2]), ConvConfig::default())),
+        r("conv2d_strided", plane, |x| x[0].conv2d(&x[1], Some(&x[2]), ConvConfig::default().stride([2, 3]).padding([1, 2]))),
+        r("conv2d_dilated", plane, |x| x[0].conv2d(&x[1], None, ConvConfig::default().dilation([2, 3]).padding([2, 1])) + x[2].sum()),
+        r("conv2d_grouped", grouped, |x| x[0].conv2d(&x[1], Some(&x[2]), ConvConfig::default().groups(2).padding([1, 1]))),
+        r("conv3d", space, |x| x[0].conv3d(&x[1], Some(&x[2]), ConvConfig::default().stride([1, 2, 1]).padding([1, 1, 0]))),
+    ]
+}
+
+fn windows() -> Vec<Row> {
+    vec![]
 }
