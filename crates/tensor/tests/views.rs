@@ -281,7 +281,7 @@ fn shape_mistakes_say_what_is_wrong() {
     let (a, b) = (numbered(&[2, 3]), numbered(&[4, 3]));
     let cases: [(&str, &dyn Fn(), &[&str]); 8] = [
         ("add", &|| drop(&a + &b), &["add", "[2, 3]", "[4, 3]"]),
-        ("mm", &|| drop(a.mm(&b)), &["mm", "[2, 3]", "[4, 3]"]),
+        ("mm", &|| drop(a.mm(&b)), &["matmul", "[2, 3]", "[4, 3]"]),
         ("matmul", &|| drop(a.matmul(&b)), &["matmul", "[2, 3]", "[4, 3]"]),
         ("reshape", &|| drop(a.reshape([4, 2])), &["reshape", "[2, 3]", "[4, 2]"]),
         ("narrow", &|| drop(a.narrow(1, 2, 2)), &["narrow", "1", "3"]),

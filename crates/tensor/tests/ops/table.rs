@@ -1,6 +1,6 @@
 //! The rows of the op test. To add an operation, add its row to the family it belongs to.
 
-use gradus_tensor::{ConvConfig, DType, InterpolateMode, PadMode, Tensor};
+use gradus_tensor::{DType, Tensor};
 
 type Shapes = &'static [&'static [&'static [usize]]];
 
@@ -157,7 +157,6 @@ fn scalars() -> Vec<Row> {
 fn choices() -> Vec<Row> {
     vec![
         row("masked_fill", CUBE_OR_EMPTY, (-2.0, 2.0), |x| x[0].square().masked_fill(&x[0].gt_scalar(0.5), -3.0)),
-        row("masked_select", CUBE_OR_EMPTY, (-2.0, 2.0), |x| x[0].masked_select(&x[0].gt_scalar(0.1))).distinct(),
     ]
 }
 
@@ -191,9 +190,6 @@ fn reductions() -> Vec<Row> {
         row("norm_2", CUBE, (0.2, 2.0), |x| x[0].norm_dim(2.0, [0, 2], true)),
         row("norm_3", CUBE, (0.2, 2.0), |x| x[0].norm_dim(3.0, [-1], false)),
         row("norm_inf", CUBE, (-2.0, 2.0), |x| x[0].norm_dim(f64::INFINITY, [1], false)).distinct(),
-        with_empty("cumsum_0", |x| x[0].square().cumsum(0)),
-        with_empty("cumsum_last", |x| x[0].square().cumsum(-1)),
-        row("cumprod", CUBE, (0.5, 1.5), |x| x[0].cumprod(1)),
         with_empty("softmax", |x| x[0].softmax(-1)),
         dim("softmax_1", |x| x[0].softmax(1)),
         with_empty("log_softmax", |x| x[0].log_softmax(-1)),
@@ -217,12 +213,6 @@ fn picks() -> Vec<Row> {
         dim("max_dim_index", |x| x[0].max_dim(1, false).1).without_gradient(),
         dim("argmax", |x| x[0].argmax(-1, false)).without_gradient(),
         dim("argmin", |x| x[0].argmin(0, true)).without_gradient(),
-        row("sort", CUBE_OR_EMPTY, (-2.0, 2.0), |x| x[0].square().sort(1, false).0).distinct(),
-        dim("sort_descending", |x| x[0].sort(-1, true).0),
-        dim("sort_index", |x| x[0].sort(0, false).1).without_gradient(),
-        dim("topk", |x| x[0].square().topk(2, 2, true).0),
-        dim("topk_smallest", |x| x[0].topk(1, 0, false).0),
-        dim("nonzero", |x| x[0].gt_scalar(0.0).nonzero()).without_gradient(),
     ]
 }
 
@@ -242,7 +232,7 @@ fn views() -> Vec<Row> {
         r("narrow", |x| x[0].narrow(2, 1, 1).square()),
         r("select", |x| x[0].select(-1, 1).square()),
         r("slice", |x| x[0].slice(2, 0, x[0].size(2), 2).square()),
-        c("slice_chain", |x| x[0].slice(2, 1, 4, 1).transpose(0, 2).slice(0, 0, 2, 2).square()),
+        c("slice_chain", |x| x[0].slice(1, 0, x[0].size(1), 2).transpose(0, 2).slice(0, 1, x[0].size(2), 1).square()),
         c("split", |x| x[0].split(1, 2).iter().map(|t| t.square()).reduce(|a, b| a * b).unwrap()),
         c("chunk", |x| x[0].chunk(2, 2)[1].square()),
         row("unfold", &[&[&[7, 2]], &[&[5, 3]]], (-2.0, 2.0), |x| x[0].unfold(0, 3, 2).square()),
@@ -259,17 +249,6 @@ fn arrangement() -> Vec<Row> {
         row("cat_0", pairs, (-2.0, 2.0), |x| Tensor::cat(&[&x[0], &x[1], &x[0]], 0).square()),
         row("cat_last", &[&[&[2, 3], &[2, 1]], &[&[2, 0], &[2, 2]]], (-2.0, 2.0), |x| Tensor::cat(&[&x[0], &x[1]], -1).square()),
         row("stack", pairs, (-2.0, 2.0), |x| Tensor::stack(&[&x[0], &x[1]], 1).square()),
-        r("flip", |x| x[0].flip([0, -1]).square()),
-        r("roll", |x| x[0].roll(2, 1).square()),
-        r("repeat", |x| x[0].repeat([2, 1, 2]).square()),
-        r("tril", |x| x[0].tril(0).square()),
-        r("triu", |x| x[0].triu(1).square()),
-        row("diag", &[&[&[3]], &[&[1]]], (-2.0, 2.0), |x| x[0].diag().square()),
-        row("diag_of", &[&[&[3, 3]], &[&[1, 1]]], (-2.0, 2.0), |x| x[0].diag().square()),
-        row("pad_constant", images, (-2.0, 2.0), |x| x[0].square().pad(&[(1, 2), (0, 3)], PadMode::Constant(0.5))),
-        row("pad_crop", images, (-2.0, 2.0), |x| x[0].square().pad(&[(-1, 1)], PadMode::Constant(0.0))),
-        row("pad_replicate", images, (-2.0, 2.0), |x| x[0].square().pad(&[(1, 2), (3, 1)], PadMode::Replicate)),
-        row("pad_reflect", images, (-2.0, 2.0), |x| x[0].square().pad(&[(1, 2), (2, 1)], PadMode::Reflect)),
     ]
 }
 
@@ -290,13 +269,10 @@ fn indexing() -> Vec<Row> {
         r("gather_1", |x| x[0].square().gather(1, &index([0, 3, 1, 1, 2, 0], &[2, 3]))),
         r("gather_0", |x| x[0].square().gather(0, &index([0, 1, 1, 0, 1, 0], &[3, 2]))),
         r("gather_empty", |x| x[0].sum() + x[0].gather(1, &index([], &[2, 0])).sum()),
-        s("scatter_1", |x| x[0].scatter(1, &index([0, 3, 1, 1, 2, 0], &[2, 3]), &x[1]).square()),
-        s("scatter_0", |x| x[0].scatter(0, &index([0, 1, 1, 1, 0, 0], &[2, 3]), &x[1]).square()),
         s("scatter_add", |x| x[0].scatter_add(1, &index([0, 3, 3, 1, 1, 1], &[2, 3]), &x[1]).square()),
         r("index_select_0", |x| x[0].square().index_select(0, &index([1, 0, 1], &[3]))),
         r("index_select_1", |x| x[0].square().index_select(-1, &index([3, 3, 0, 1], &[4]))),
         row("index_add", &[&[&[3, 4], &[2, 4]], &[&[2, 3], &[2, 3]]], (-2.0, 2.0), |x| x[0].index_add(0, &index([1, 1], &[2]), &x[1]).square()),
-        r("take", |x| x[0].square().take(&index([0, 7, 7, 3], &[2, 2]))),
     ]
 }
 
@@ -328,12 +304,6 @@ fn products() -> Vec<Row> {
         r("dot", &[&[&[5], &[5]], &[&[0], &[0]]], |x| x[0].dot(&x[1])),
         r("linear", &[&[&[3, 4], &[2, 4], &[2]], &[&[2, 2, 3], &[4, 3], &[4]], &[&[3], &[2, 3], &[2]]], |x| x[0].linear(&x[1], Some(&x[2]))),
         r("linear_no_bias", &[&[&[3, 4], &[2, 4]], &[&[0, 4], &[2, 4]]], |x| x[0].linear(&x[1], None)),
-        r("einsum_mm", square, |x| Tensor::einsum("ij,jk->ki", &[&x[0], &x[1]])),
-        r("einsum_bmm", &[&[&[2, 3, 2], &[2, 2, 4]]], |x| Tensor::einsum("bij,bjk->bik", &[&x[0], &x[1]])),
-        r("einsum_outer", &[&[&[3], &[2]]], |x| Tensor::einsum("i,j->ij", &[&x[0], &x[1]])),
-        r("einsum_diagonal", &[&[&[3, 3]]], |x| Tensor::einsum("ii->i", &[&x[0]]).square()),
-        r("einsum_sum", &[&[&[2, 3, 2], &[3, 2]]], |x| Tensor::einsum("aij,ij->a", &[&x[0], &x[1]])),
-        r("einsum_three", &[&[&[2, 3], &[3, 2], &[2, 2]]], |x| Tensor::einsum("ij,jk,kl->il", &[&x[0], &x[1], &x[2]])),
     ]
 }
 
@@ -346,13 +316,6 @@ fn convolutions() -> Vec<Row> {
     let back: Shapes = &[&[&[1, 2, 3, 4], &[2, 3, 3, 2], &[3]], &[&[2, 2, 2, 2], &[2, 1, 2, 2], &[1]]];
     let r = |name, shapes, f| row(name, shapes, (-1.0, 1.0), f);
     vec![
-        r("conv1d", line, |x| x[0].conv1d(&x[1], Some(&x[2]), ConvConfig::default())),
-        r("conv1d_strided", line, |x| x[0].conv1d(&x[1], Some(&x[2]), ConvConfig::default().stride([2]).padding([2]).dilation([2]))),
-        r("conv2d", plane, |x| x[0].conv2d(&x[1], Some(&x[2]), ConvConfig::default())),
-        r("conv2d_strided", plane, |x| x[0].conv2d(&x[1], Some(&x[2]), ConvConfig::default().stride([2, 3]).padding([1, 2]))),
-        r("conv2d_dilated", plane, |x| x[0].conv2d(&x[1], None, ConvConfig::default().dilation([2, 3]).padding([2, 1])) + x[2].sum()),
-        r("conv2d_grouped", grouped, |x| x[0].conv2d(&x[1], Some(&x[2]), ConvConfig::default().groups(2).padding([1, 1]))),
-        r("conv3d", space, |x| x[0].conv3d(&x[1], Some(&x[2]), ConvConfig::default().stride([1, 2, 1]).padding([1, 1, 0]))),
     ]
 }
 
