@@ -223,15 +223,20 @@ fn recorded_in_the_source() -> BTreeSet<String> {
     names
 }
 
-/// Names in the graphs of all rows, and of the rows without a gradient.
+/// Names in the graphs of all rows and of their gradients, and of the rows without a gradient.
 fn recorded_by_the_rows() -> BTreeSet<String> {
     let mut names = BTreeSet::new();
+    let mut note = |t: &Tensor| names.extend(t.graph_text().lines().filter_map(|l| l.split_whitespace().next()).map(str::to_string));
     for row in rows() {
         let x: Vec<Tensor> = inputs(&row, row.shapes[0]).into_iter().map(|t| t.requires_grad_(true)).collect();
-        let graph = (row.f)(&x).graph_text();
-        names.extend(graph.lines().filter_map(|l| l.split_whitespace().next()).map(str::to_string));
-        names.insert(row.name.to_string());
+        let out = (row.f)(&x);
+        note(&out);
+        if row.order == 2 {
+            let options = GradOptions { create_graph: true, allow_unused: true, ..Default::default() };
+            grad(&[&out.square().sum()], &x.iter().collect::<Vec<_>>(), options).iter().for_each(&mut note);
+        }
     }
+    names.extend(rows().iter().map(|r| r.name.to_string()));
     names
 }
 
