@@ -98,7 +98,8 @@ fn differ(a: &[Vec<f64>], b: &[Vec<f64>], tolerance: f64) -> Option<String> {
         if a.len() != b.len() {
             return Some(format!("{}: {} and {} elements", part(k), a.len(), b.len()));
         }
-        let bad = (0..a.len()).find(|&i| a[i].is_nan() || b[i].is_nan() || (a[i] - b[i]).abs() > tolerance * b[i].abs().max(1.0));
+        let bad = (0..a.len())
+            .find(|&i| a[i].is_nan() || b[i].is_nan() || (a[i] - b[i]).abs() > tolerance * b[i].abs().max(1.0));
         if let Some(i) = bad {
             return Some(format!("{}, element {i}: {:e} and {:e}", part(k), a[i], b[i]));
         }
@@ -137,7 +138,9 @@ fn results_do_not_depend_on_the_memory_layout() {
     for_all(|row, shapes| {
         let plain = inputs(row, shapes);
         let want = evaluate(row, &plain);
-        let one = |(name, views): (String, Vec<Tensor>)| differ(&evaluate(row, &views), &want, 1e-12).map(|d| format!("{name}: {d}"));
+        let one = |(name, views): (String, Vec<Tensor>)| {
+            differ(&evaluate(row, &views), &want, 1e-12).map(|d| format!("{name}: {d}"))
+        };
         arrangements(&plain).into_iter().find_map(one)
     });
 }
@@ -226,9 +229,12 @@ fn recorded_in_the_source() -> BTreeSet<String> {
 /// Names in the graphs of all rows and of their gradients, and of the rows without a gradient.
 fn recorded_by_the_rows() -> BTreeSet<String> {
     let mut names = BTreeSet::new();
-    let mut note = |t: &Tensor| names.extend(t.graph_text().lines().filter_map(|l| l.split_whitespace().next()).map(str::to_string));
+    let mut note = |t: &Tensor| {
+        names.extend(t.graph_text().lines().filter_map(|l| l.split_whitespace().next()).map(str::to_string))
+    };
     for row in rows() {
-        let x: Vec<Tensor> = inputs(&row, row.shapes[0]).into_iter().map(|t| t.requires_grad_(true)).collect();
+        let x: Vec<Tensor> =
+            inputs(&row, row.shapes[0]).iter().map(|t| t.to_dtype(DType::F32).requires_grad_(true)).collect();
         let out = (row.f)(&x);
         note(&out);
         if row.order == 2 {

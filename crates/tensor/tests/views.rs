@@ -262,7 +262,15 @@ fn multiply_and_sum_without_broadcasting_is_no_matrix_product() {
 #[test]
 fn views_share_their_elements() {
     let x = numbered(&[2, 3, 4]);
-    for v in [x.view([6, 4]), x.view([-1, 12]), x.reshape([24]), x.transpose(-1, -2), x.narrow(1, 1, 2), x.select(0, 1), x.expand([5, 2, 3, 4])] {
+    for v in [
+        x.view([6, 4]),
+        x.view([-1, 12]),
+        x.reshape([24]),
+        x.transpose(-1, -2),
+        x.narrow(1, 1, 2),
+        x.select(0, 1),
+        x.expand([5, 2, 3, 4]),
+    ] {
         assert!(v.shares_storage(&x), "{}", v.shape());
     }
     let turned = x.transpose(0, 2);
@@ -273,7 +281,6 @@ fn views_share_their_elements() {
     assert_eq!(x.at(&[1, 2, 3]), 7.0);
     assert_eq!(x.at(&[0, 2, 3]), 6.5);
 }
-
 
 /// Shape mistakes name the operation, both shapes and the dimension.
 #[test]

@@ -36,7 +36,19 @@ fn row(name: &'static str, shapes: Shapes, domain: (f64, f64), f: fn(&[Tensor]) 
 
 /// All rows.
 pub fn rows() -> Vec<Row> {
-    let families = [unary(), steps(), binary(), scalars(), choices(), reductions(), picks(), views(), arrangement(), indexing(), products(), convolutions(), windows()];
+    let families = [
+        unary(),
+        steps(),
+        binary(),
+        scalars(),
+        choices(),
+        reductions(),
+        picks(),
+        views(),
+        arrangement(),
+        indexing(),
+        products(),
+    ];
     families.into_iter().flatten().collect()
 }
 
@@ -155,9 +167,7 @@ fn scalars() -> Vec<Row> {
 }
 
 fn choices() -> Vec<Row> {
-    vec![
-        row("masked_fill", CUBE_OR_EMPTY, (-2.0, 2.0), |x| x[0].square().masked_fill(&x[0].gt_scalar(0.5), -3.0)),
-    ]
+    vec![row("masked_fill", CUBE_OR_EMPTY, (-2.0, 2.0), |x| x[0].square().masked_fill(&x[0].gt_scalar(0.5), -3.0))]
 }
 
 fn reductions() -> Vec<Row> {
@@ -242,12 +252,12 @@ fn views() -> Vec<Row> {
 }
 
 fn arrangement() -> Vec<Row> {
-    let r = |name, f| row(name, CUBE_OR_EMPTY, (-2.0, 2.0), f);
     let pairs: Shapes = &[&[&[2, 3], &[2, 3]], &[&[1, 4], &[1, 4]], &[&[0, 2], &[0, 2]]];
-    let images: Shapes = &[&[&[1, 2, 4, 5]], &[&[2, 1, 3, 3]]];
     vec![
         row("cat_0", pairs, (-2.0, 2.0), |x| Tensor::cat(&[&x[0], &x[1], &x[0]], 0).square()),
-        row("cat_last", &[&[&[2, 3], &[2, 1]], &[&[2, 0], &[2, 2]]], (-2.0, 2.0), |x| Tensor::cat(&[&x[0], &x[1]], -1).square()),
+        row("cat_last", &[&[&[2, 3], &[2, 1]], &[&[2, 0], &[2, 2]]], (-2.0, 2.0), |x| {
+            Tensor::cat(&[&x[0], &x[1]], -1).square()
+        }),
         row("stack", pairs, (-2.0, 2.0), |x| Tensor::stack(&[&x[0], &x[1]], 1).square()),
     ]
 }
@@ -272,7 +282,9 @@ fn indexing() -> Vec<Row> {
         s("scatter_add", |x| x[0].scatter_add(1, &index([0, 3, 3, 1, 1, 1], &[2, 3]), &x[1]).square()),
         r("index_select_0", |x| x[0].square().index_select(0, &index([1, 0, 1], &[3]))),
         r("index_select_1", |x| x[0].square().index_select(-1, &index([3, 3, 0, 1], &[4]))),
-        row("index_add", &[&[&[3, 4], &[2, 4]], &[&[2, 3], &[2, 3]]], (-2.0, 2.0), |x| x[0].index_add(0, &index([1, 1], &[2]), &x[1]).square()),
+        row("index_add", &[&[&[3, 4], &[2, 4]], &[&[2, 3], &[2, 3]]], (-2.0, 2.0), |x| {
+            x[0].index_add(0, &index([1, 1], &[2]), &x[1]).square()
+        }),
     ]
 }
 
@@ -302,23 +314,16 @@ fn products() -> Vec<Row> {
         r("mm_squared", square, |x| x[0].mm(&x[1]).square()),
         r("bmm", &[&[&[2, 3, 4], &[2, 4, 2]], &[&[1, 2, 2], &[1, 2, 3]]], |x| x[0].bmm(&x[1])),
         r("dot", &[&[&[5], &[5]], &[&[0], &[0]]], |x| x[0].dot(&x[1])),
-        r("linear", &[&[&[3, 4], &[2, 4], &[2]], &[&[2, 2, 3], &[4, 3], &[4]], &[&[3], &[2, 3], &[2]]], |x| x[0].linear(&x[1], Some(&x[2]))),
+        r(
+            "linear",
+            &[
+                &[&[3, 4], &[2, 4], &[2]],
+                &[&[2, 2, 3], &[4, 3], &[4]],
+                &[&[3], &[2, 3], &[2]],
+                &[&[3, 0], &[2, 0], &[2]],
+            ],
+            |x| x[0].linear(&x[1], Some(&x[2])),
+        ),
         r("linear_no_bias", &[&[&[3, 4], &[2, 4]], &[&[0, 4], &[2, 4]]], |x| x[0].linear(&x[1], None)),
     ]
-}
-
-/// A strided one-dimensional configuration and its higher relatives are written out: each row is one call.
-fn convolutions() -> Vec<Row> {
-    let line: Shapes = &[&[&[2, 2, 7], &[4, 2, 3], &[4]], &[&[1, 2, 5], &[2, 2, 2], &[2]]];
-    let plane: Shapes = &[&[&[1, 2, 5, 6], &[2, 2, 3, 2], &[2]], &[&[2, 2, 4, 4], &[4, 2, 1, 1], &[4]]];
-    let grouped: Shapes = &[&[&[1, 4, 5, 4], &[4, 2, 3, 3], &[4]], &[&[2, 2, 4, 4], &[2, 1, 2, 2], &[2]]];
-    let space: Shapes = &[&[&[1, 2, 3, 4, 3], &[2, 2, 2, 3, 2], &[2]]];
-    let back: Shapes = &[&[&[1, 2, 3, 4], &[2, 3, 3, 2], &[3]], &[&[2, 2, 2, 2], &[2, 1, 2, 2], &[1]]];
-    let r = |name, shapes, f| row(name, shapes, (-1.0, 1.0), f);
-    vec![
-    ]
-}
-
-fn windows() -> Vec<Row> {
-    vec![]
 }
