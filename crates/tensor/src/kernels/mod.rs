@@ -1,0 +1,13 @@
+//! Computation on slices. Nothing here knows of `Tensor`.
+//!
+//! Work is split by the shape of the problem, never by the number of threads, so results are
+//! bit-identical however many cores there are.
+
+pub(crate) mod gemm;
+pub(crate) mod map;
+pub(crate) mod math;
+pub mod par;
+pub(crate) mod reduce;
+pub(crate) mod simd;
+pub(crate) mod softmax;
+pub(crate) mod strided;
