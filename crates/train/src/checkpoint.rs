@@ -110,7 +110,7 @@ impl Card {
 /// # Errors
 /// If the file cannot be written.
 pub fn save(path: &Path, model: &dyn Forward, card: &Card) -> Result<()> {
-    save_safetensors(path, &model.state_dict(), &card.to_metadata()).map_err(|e| wrong(path, e))
+    Ok(save_safetensors(path, &model.state_dict(), &card.to_metadata())?)
 }
 
 /// Reads a checkpoint.
@@ -118,7 +118,7 @@ pub fn save(path: &Path, model: &dyn Forward, card: &Card) -> Result<()> {
 /// # Errors
 /// A missing or damaged file, or one without a card.
 pub fn read(path: &Path) -> Result<(Card, StateDict)> {
-    let (state, metadata) = load_safetensors(path).map_err(|e| wrong(path, e))?;
+    let (state, metadata) = load_safetensors(path)?;
     let card = Card::from_metadata(&metadata).map_err(|reason| wrong(path, reason))?;
     Ok((card, state))
 }
@@ -128,7 +128,7 @@ pub fn read(path: &Path) -> Result<(Card, StateDict)> {
 /// # Errors
 /// A damaged file, or weights of other names or shapes; the model is then as it was.
 pub fn load_weights(path: &Path, model: &dyn Forward) -> Result<()> {
-    let (state, _) = load_safetensors(path).map_err(|e| wrong(path, e))?;
+    let (state, _) = load_safetensors(path)?;
     model.load_state_dict(&state).map_err(|e| wrong(path, e))
 }
 

@@ -11,9 +11,12 @@ pub enum TrainError {
     /// The recipe, or a setting given on the command line, is wrong.
     #[error("{0}")]
     Recipe(String),
-    /// A data set could not be read.
-    #[error("{0}")]
-    Data(String),
+    /// A data file could not be read.
+    #[error(transparent)]
+    Data(#[from] gradus_data::DataError),
+    /// A file of weights could not be read or written.
+    #[error(transparent)]
+    State(#[from] gradus_nn::serialize::StateError),
     /// A file or directory could not be read or written.
     #[error("cannot {action} `{path}`: {source}")]
     Io {
@@ -32,7 +35,7 @@ pub enum TrainError {
         /// What is wrong with it.
         reason: String,
     },
-    /// An input of `predict` cannot be used.
+    /// Something the user named cannot be used.
     #[error("{0}")]
     Input(String),
     /// The loss stopped being a finite number.

@@ -1,6 +1,6 @@
 //! From a recipe to a finished run directory, and back from a run directory to a model.
 
-use crate::checkpoint::{self, Card, Preprocess};
+use crate::checkpoint::{self, Card};
 use crate::datasets::{self, Splits};
 use crate::error::{Result, TrainError};
 use crate::metrics::Confusion;
@@ -8,7 +8,7 @@ use crate::plots;
 use crate::recipe::Recipe;
 use crate::run_dir::RunDir;
 use crate::trainer::{self, Trainer};
-use crate::watchers::{BEST, Checkpoints, Interrupt, METRICS, MetricsLog, NanGuard, Report, best_epoch};
+use crate::watchers::{BEST, Checkpoints, Interrupt, MetricsLog, NanGuard, Report, best_epoch};
 use gradus_models::Architecture;
 use gradus_nn::{Forward, ModuleExt};
 use serde::{Deserialize, Serialize};
@@ -21,8 +21,6 @@ use std::time::Instant;
 pub const CONFIG: &str = "config.toml";
 /// The file of the final numbers in a run directory.
 pub const SUMMARY: &str = "summary.json";
-/// Examples of a batch when nothing is learnt from it.
-const EVALUATION_BATCH: usize = 256;
 
 /// The final numbers of a run.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -189,7 +187,7 @@ impl Trained {
         if let Some(dir) = data {
             config.dir = dir.display().to_string();
         }
-        let test = datasets::load_test(&config, &self.card.preprocess, EVALUATION_BATCH)?;
+        let test = datasets::load_test(&config, &self.card.preprocess)?;
         let (seen, confusion) = trainer::test(&*self.model, self.card.recipe.loss, &test, self.card.classes.len());
         Ok(Measured { accuracy: seen.accuracy(), loss: seen.loss(), examples: seen.examples(), confusion })
     }
