@@ -48,7 +48,8 @@ impl Style {
             let sizes = || values.iter().filter(|v| v.is_finite() && **v != 0.0).map(|v| v.abs());
             let (low, high) = (sizes().fold(f64::INFINITY, f64::min), sizes().fold(0.0, f64::max));
             style.scientific = high > 0.0 && (high >= 1e8 || low < 1e-4 || high / low > 1e3 && low < 1e-3);
-            style.digits = values.iter().filter(|v| v.is_finite()).map(|v| decimals(*v, style.scientific)).max().unwrap_or(0);
+            style.digits =
+                values.iter().filter(|v| v.is_finite()).map(|v| decimals(*v, style.scientific)).max().unwrap_or(0);
         }
         style.width = values.iter().map(|&v| style.write(v, t.dtype()).len()).max().unwrap_or(0);
         style

@@ -75,11 +75,7 @@ impl DType {
                     I32 => 2,
                     _ => 3,
                 };
-                if rank(self) > rank(other) {
-                    self
-                } else {
-                    other
-                }
+                if rank(self) > rank(other) { self } else { other }
             }
         }
     }

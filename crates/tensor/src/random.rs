@@ -4,8 +4,7 @@
 //! tensor hashes both into independent streams for fixed pieces of the result, so the numbers do not
 //! depend on the number of threads and the state can be saved as two integers.
 
-use crate::kernels::par;
-use crate::kernels::strided::GRAIN;
+use crate::kernels::par::{self, GRAIN};
 use crate::shape::{IntoShape, Shape};
 use crate::{DType, Tensor, fail};
 use rand::{Rng, RngExt, SeedableRng};
@@ -187,7 +186,15 @@ mod tests {
     #[test]
     fn a_state_replays_its_draws() {
         let s = RngState { seed: 7, draws: 3 };
-        let twice: Vec<Vec<f32>> = (0..2).map(|_| { let stream = { let key = mix(s.seed ^ mix(s.draws)); move |p: usize| Xoshiro256PlusPlus::seed_from_u64(key ^ mix(p as u64)) }; (0..4).map(|p| unit(&mut stream(p))).collect() }).collect();
+        let twice: Vec<Vec<f32>> = (0..2)
+            .map(|_| {
+                let stream = {
+                    let key = mix(s.seed ^ mix(s.draws));
+                    move |p: usize| Xoshiro256PlusPlus::seed_from_u64(key ^ mix(p as u64))
+                };
+                (0..4).map(|p| unit(&mut stream(p))).collect()
+            })
+            .collect();
         assert_eq!(twice[0], twice[1]);
     }
 

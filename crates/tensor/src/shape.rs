@@ -254,7 +254,14 @@ impl IntoDims for Vec<isize> {
 pub(crate) fn resolve_dim(op: &str, dim: isize, rank: usize) -> usize {
     let r = rank as isize;
     if dim < -r || dim >= r {
-        fail(op, format_args!("dimension {dim} is out of range for a tensor of {rank} dimensions (allowed: {} to {})", -r, r - 1));
+        fail(
+            op,
+            format_args!(
+                "dimension {dim} is out of range for a tensor of {rank} dimensions (allowed: {} to {})",
+                -r,
+                r - 1
+            ),
+        );
     }
     (if dim < 0 { dim + r } else { dim }) as usize
 }

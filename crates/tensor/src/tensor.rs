@@ -264,7 +264,10 @@ impl Tensor {
     pub fn from_vec<T: Element>(data: Vec<T>, shape: impl IntoShape) -> Tensor {
         let shape = shape.into_shape();
         if data.len() != shape.numel() {
-            fail("from_vec", format_args!("{} elements do not fill the shape {shape} ({} elements)", data.len(), shape.numel()));
+            fail(
+                "from_vec",
+                format_args!("{} elements do not fill the shape {shape} ({} elements)", data.len(), shape.numel()),
+            );
         }
         Tensor::from_parts(Storage::adopt(data), Layout::contiguous(shape), None)
     }

@@ -91,14 +91,24 @@ pub fn grad(outputs: &[&Tensor], inputs: &[&Tensor], options: GradOptions) -> Ve
             fail("grad", format_args!("input {i} (shape {}) does not take a gradient", t.shape()));
         }
     }
-    let pass = Pass { targets: Some(&targets), create_graph: options.create_graph, retain_graph: options.retain_graph || options.create_graph };
+    let pass = Pass {
+        targets: Some(&targets),
+        create_graph: options.create_graph,
+        retain_graph: options.retain_graph || options.create_graph,
+    };
     let found = set_grad_enabled(options.create_graph && is_grad_enabled(), || pass.run(roots));
     let mut out = Vec::with_capacity(inputs.len());
     for (i, (g, t)) in found.into_iter().zip(&targets).enumerate() {
         match g {
             Some(g) => out.push(g),
             None if options.allow_unused => out.push(t.zeros_like()),
-            None => fail("grad", format_args!("the outputs do not depend on input {i} (shape {}); set allow_unused to get zeros", t.shape())),
+            None => fail(
+                "grad",
+                format_args!(
+                    "the outputs do not depend on input {i} (shape {}); set allow_unused to get zeros",
+                    t.shape()
+                ),
+            ),
         }
     }
     out
@@ -107,13 +117,24 @@ pub fn grad(outputs: &[&Tensor], inputs: &[&Tensor], options: GradOptions) -> Ve
 #[track_caller]
 fn root(t: &Tensor, seed: Option<&Tensor>) -> (Arc<Vertex>, Tensor) {
     let Some(v) = t.active() else {
-        fail("backward", "the tensor does not depend on anything that takes a gradient (requires_grad_ was not called, or it was computed under no_grad)")
+        fail(
+            "backward",
+            "the tensor does not depend on anything that takes a gradient (requires_grad_ was not called, or it was computed under no_grad)",
+        )
     };
     let seed = match seed {
         Some(g) if g.shape() == t.shape() => g.clone(),
-        Some(g) => fail("backward", format_args!("the gradient's shape {} is not the tensor's {}", g.shape(), t.shape())),
+        Some(g) => {
+            fail("backward", format_args!("the gradient's shape {} is not the tensor's {}", g.shape(), t.shape()))
+        }
         None if t.numel() == 1 => t.ones_like(),
-        None => fail("backward", format_args!("only a scalar can start a backward pass by itself; the shape is {}: reduce it (sum, mean) or use backward_with", t.shape())),
+        None => fail(
+            "backward",
+            format_args!(
+                "only a scalar can start a backward pass by itself; the shape is {}: reduce it (sum, mean) or use backward_with",
+                t.shape()
+            ),
+        ),
     };
     (v.clone(), seed)
 }
@@ -129,7 +150,8 @@ impl Pass<'_> {
         for (v, g) in roots {
             accumulate(&mut grads[at(&v).expect("roots are in the order")], g);
         }
-        let target_at: Vec<_> = self.targets.unwrap_or_default().iter().map(|t| t.active().and_then(|v| at(v))).collect();
+        let target_at: Vec<_> =
+            self.targets.unwrap_or_default().iter().map(|t| t.active().and_then(|v| at(v))).collect();
         for i in 0..order.len() {
             let is_target = target_at.contains(&Some(i));
             let Some(g) = (if is_target { grads[i].clone() } else { grads[i].take() }) else { continue };
@@ -168,20 +190,30 @@ impl Pass<'_> {
         let mut slot = v.rule.lock().unwrap_or_else(|e| e.into_inner());
         let rule = if self.retain_graph { None } else { slot.take() };
         let Some(rule_ref) = rule.as_ref().or(slot.as_ref()) else {
-            fail("backward", format_args!("the graph at {} was freed by an earlier backward pass; use backward_retain or retain_graph for the first", v.describe()))
+            fail(
+                "backward",
+                format_args!(
+                    "the graph at {} was freed by an earlier backward pass; use backward_retain or retain_graph for the first",
+                    v.describe()
+                ),
+            )
         };
         let output = {
             let mut saved = v.output.lock().unwrap_or_else(|e| e.into_inner());
             let kept = if self.retain_graph { saved.clone() } else { saved.take() };
             kept.map(|(storage, layout, version)| {
                 if storage.version() != version {
-                    fail("backward", format_args!("the result of {} was changed in place, but its gradient needs it", v.describe()));
+                    fail(
+                        "backward",
+                        format_args!("the result of {} was changed in place, but its gradient needs it", v.describe()),
+                    );
                 }
                 Tensor::from_parts(storage, layout, self.create_graph.then(|| v.clone()))
             })
         };
         let _scope = v.scope.clone().map(crate::scope::enter);
-        let ctx = Ctx { grad, output, edges: &v.edges, wanted, results: RefCell::new(Vec::with_capacity(v.edges.len())) };
+        let ctx =
+            Ctx { grad, output, edges: &v.edges, wanted, results: RefCell::new(Vec::with_capacity(v.edges.len())) };
         rule_ref(&ctx);
         ctx.results.into_inner()
     }

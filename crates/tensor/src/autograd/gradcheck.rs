@@ -20,7 +20,10 @@ pub struct GradCheck {
 impl fmt::Display for GradCheck {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let GradCheck { input, element, analytic, numeric } = self;
-        write!(f, "gradient of input {input}, element {element}: the rule gives {analytic}, finite differences {numeric}")
+        write!(
+            f,
+            "gradient of input {input}, element {element}: the rule gives {analytic}, finite differences {numeric}"
+        )
     }
 }
 
@@ -70,7 +73,9 @@ pub fn gradcheck(f: impl Fn(&[Tensor]) -> Tensor, inputs: &[Tensor]) -> Result<(
                 no_grad_unless_needed(&loss, &x)
             };
             let numeric = (at(STEP) - at(-STEP)) / (2.0 * STEP);
-            if (g[e] - numeric).abs() > ABSOLUTE + RELATIVE * numeric.abs().max(g[e].abs()) || g[e].is_nan() != numeric.is_nan() {
+            if (g[e] - numeric).abs() > ABSOLUTE + RELATIVE * numeric.abs().max(g[e].abs())
+                || g[e].is_nan() != numeric.is_nan()
+            {
                 return Err(GradCheck { input: i, element: e, analytic: g[e], numeric });
             }
         }
@@ -90,7 +95,8 @@ fn no_grad_unless_needed(loss: &dyn Fn(&[Tensor]) -> Tensor, x: &[Tensor]) -> f6
 #[track_caller]
 pub fn gradgradcheck(f: impl Fn(&[Tensor]) -> Tensor, inputs: &[Tensor]) -> Result<(), GradCheck> {
     let first = |x: &[Tensor]| {
-        let x: Vec<Tensor> = x.iter().map(|t| if t.requires_grad() { t.clone() } else { t.clone().requires_grad_(true) }).collect();
+        let x: Vec<Tensor> =
+            x.iter().map(|t| if t.requires_grad() { t.clone() } else { t.clone().requires_grad_(true) }).collect();
         let out = f(&x);
         let loss = (&out * weights(&out, 0.7)).sum();
         let refs: Vec<&Tensor> = x.iter().collect();
@@ -133,7 +139,9 @@ mod tests {
 
     #[test]
     fn a_wrong_rule_is_found() {
-        let wrong = |x: &[Tensor]| record("wrong", no_grad(|| x[0].square()), &[&x[0]], |ctx| ctx.set(0, || ctx.grad().clone()));
+        let wrong = |x: &[Tensor]| {
+            record("wrong", no_grad(|| x[0].square()), &[&x[0]], |ctx| ctx.set(0, || ctx.grad().clone()))
+        };
         let e = gradcheck(wrong, &[Tensor::from_slice(&[3.0f64], [1])]).unwrap_err();
         assert!((e.numeric - 6.0 * 1.322).abs() < 0.01, "{e}");
     }

@@ -204,11 +204,17 @@ impl Tensor {
                 v.requires_grad.store(on, Relaxed);
                 self
             }
-            Some(v) => fail("requires_grad_", format_args!("the tensor is the result of {}; only leaves can be changed: detach it first", v.op)),
+            Some(v) => fail(
+                "requires_grad_",
+                format_args!("the tensor is the result of {}; only leaves can be changed: detach it first", v.op),
+            ),
             None if !on => self,
             None => {
                 if !self.dtype().is_float() {
-                    fail("requires_grad_", format_args!("only float tensors have gradients, this one is {}", self.dtype()));
+                    fail(
+                        "requires_grad_",
+                        format_args!("only float tensors have gradients, this one is {}", self.dtype()),
+                    );
                 }
                 let v = Vertex::new("leaf", &self, vec![], None);
                 Tensor::from_parts(self.0.storage.clone(), self.0.layout, Some(Arc::new(v)))
@@ -312,23 +318,42 @@ pub fn no_grad<R>(f: impl FnOnce() -> R) -> R {
 /// cube(&x).backward();
 /// assert_eq!(x.grad().unwrap().item(), 12.0);
 /// ```
-pub fn record(op: &'static str, out: Tensor, inputs: &[&Tensor], rule: impl Fn(&Ctx) + Send + Sync + 'static) -> Tensor {
+pub fn record(
+    op: &'static str,
+    out: Tensor,
+    inputs: &[&Tensor],
+    rule: impl Fn(&Ctx) + Send + Sync + 'static,
+) -> Tensor {
     attach(op, out, inputs, rule, false)
 }
 
 /// As [`record`], for rules that use the result itself: [`Ctx::output`].
-pub fn record_with_output(op: &'static str, out: Tensor, inputs: &[&Tensor], rule: impl Fn(&Ctx) + Send + Sync + 'static) -> Tensor {
+pub fn record_with_output(
+    op: &'static str,
+    out: Tensor,
+    inputs: &[&Tensor],
+    rule: impl Fn(&Ctx) + Send + Sync + 'static,
+) -> Tensor {
     attach(op, out, inputs, rule, true)
 }
 
 /// Puts a result into the graph that refuses, by name, to be differentiated.
 pub fn no_gradient(op: &'static str, out: Tensor, inputs: &[&Tensor]) -> Tensor {
     record(op, out, inputs, move |_| {
-        fail(op, "has no useful gradient (it is zero almost everywhere); detach its input or its result if it should count as a constant")
+        fail(
+            op,
+            "has no useful gradient (it is zero almost everywhere); detach its input or its result if it should count as a constant",
+        )
     })
 }
 
-fn attach(op: &'static str, out: Tensor, inputs: &[&Tensor], rule: impl Fn(&Ctx) + Send + Sync + 'static, with_output: bool) -> Tensor {
+fn attach(
+    op: &'static str,
+    out: Tensor,
+    inputs: &[&Tensor],
+    rule: impl Fn(&Ctx) + Send + Sync + 'static,
+    with_output: bool,
+) -> Tensor {
     anomaly::inspect(op, &out);
     trace::note(op, &out);
     if !is_grad_enabled() || !inputs.iter().any(|t| t.requires_grad()) {

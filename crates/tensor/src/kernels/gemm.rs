@@ -1,4 +1,582 @@
-//! placeholder until merge: matrix product through the crate `gemm`.
-pub(crate) fn gemm<T: 'static + crate::kernels::math::Num>(m: usize, n: usize, k: usize, a: &[T], (ra, ca): (usize, usize), b: &[T], (rb, cb): (usize, usize), accumulate: bool, c: &mut [T], (rc, cc): (usize, usize)) {
-    unsafe { ::gemm::gemm(m, n, k, c.as_mut_ptr(), cc as isize, rc as isize, accumulate, a.as_ptr(), ca as isize, ra as isize, b.as_ptr(), cb as isize, rb as isize, T::ONE, T::ONE, false, false, false, ::gemm::Parallelism::None) }
+//! Matrix products over any strides: `c = alpha * a * b + beta * c`, then a bias and a ReLU.
+//!
+//! On machines with AVX2 or AVX-512 the product runs on our own register tiles (see
+//! [`micro`](super::micro)); elsewhere on the crate `gemm`. Work is cut into tasks by the shape
+//! alone and the reduction is blocked by constants, so the result does not depend on the number of
+//! threads.
+
+use super::micro::{Real, Tile, Tiles, Walk};
+use super::par;
+use std::cell::RefCell;
+use std::ops::Range;
+
+/// Depth of one block of the reduction.
+const KC: usize = 512;
+/// Most rows of `a` in one task.
+const MC: usize = 256;
+/// Floating-point operations below which a product stays on the calling thread.
+const SERIAL_FLOPS: usize = 400_000;
+
+/// What is done to each element after the product.
+#[derive(Clone, Copy, Debug)]
+pub struct Epilogue<'a, T> {
+    /// One term a column, added to every row.
+    pub bias: Option<&'a [T]>,
+    /// Whether negative results become zero.
+    pub relu: bool,
+}
+
+impl<T> Default for Epilogue<'_, T> {
+    fn default() -> Self {
+        Epilogue { bias: None, relu: false }
+    }
+}
+
+/// One matrix operand: its strides in elements.
+#[derive(Clone, Copy)]
+struct Mat<T> {
+    data: *const T,
+    row: usize,
+    col: usize,
+}
+
+/// A product as the tasks see it: `c` has contiguous columns.
+#[derive(Clone, Copy)]
+struct Job<T> {
+    m: usize,
+    n: usize,
+    k: usize,
+    alpha: T,
+    beta: T,
+    a: Mat<T>,
+    b: Mat<T>,
+    c: *mut T,
+    c_row: usize,
+    bias: *const T,
+    relu: bool,
+}
+
+// SAFETY: the pointers are to slices that outlive the job, and tasks write disjoint tiles of `c`.
+unsafe impl<T: Send + Sync> Sync for Job<T> {}
+// SAFETY: as above.
+unsafe impl<T: Send + Sync> Send for Job<T> {}
+
+/// `c = alpha * a * b + beta * c`, then `epilogue`.
+///
+/// `a` is `m` x `k`, `b` is `k` x `n`, `c` is `m` x `n`; strides are (row, column) in elements. `c`
+/// is not read if `beta` is zero. With `k == 0` the product is zero.
+///
+/// # Panics
+/// If a slice is shorter than its shape and strides say, if elements of `c` overlap, or if a bias
+/// does not have `n` elements.
+pub fn gemm<T: Real>(
+    m: usize,
+    n: usize,
+    k: usize,
+    alpha: T,
+    a: &[T],
+    a_strides: (usize, usize),
+    b: &[T],
+    b_strides: (usize, usize),
+    beta: T,
+    c: &mut [T],
+    c_strides: (usize, usize),
+    epilogue: Epilogue<'_, T>,
+) {
+    gemm_batched(1, m, n, k, alpha, a, a_strides, b, b_strides, beta, c, c_strides, epilogue, |_| (0, 0, 0));
+}
+
+/// `batch` products of one shape; `offsets(i)` gives where the operands of product `i` begin in
+/// `a`, `b` and `c`.
+///
+/// # Panics
+/// As [`gemm`], for each of the products. The outputs must not overlap either (checked in order:
+/// they must be `offsets` apart by at least the extent of one output).
+pub fn gemm_batched<T: Real>(
+    batch: usize,
+    m: usize,
+    n: usize,
+    k: usize,
+    alpha: T,
+    a: &[T],
+    a_strides: (usize, usize),
+    b: &[T],
+    b_strides: (usize, usize),
+    beta: T,
+    c: &mut [T],
+    c_strides: (usize, usize),
+    epilogue: Epilogue<'_, T>,
+    offsets: impl Fn(usize) -> (usize, usize, usize) + Sync,
+) {
+    if batch == 0 || m == 0 || n == 0 {
+        return;
+    }
+    check(batch, (m, n, k), (a.len(), a_strides), (b.len(), b_strides), (c.len(), c_strides), &offsets);
+    if let Some(bias) = epilogue.bias {
+        assert!(bias.len() == n, "gemm: a bias of {} for {n} columns", bias.len());
+    }
+    // A transposed output without a bias is the product of the transposes.
+    let swap = c_strides.1 != 1 && c_strides.0 == 1 && epilogue.bias.is_none();
+    let (a_mat, b_mat) = (
+        Mat { data: a.as_ptr(), row: a_strides.0, col: a_strides.1 },
+        Mat { data: b.as_ptr(), row: b_strides.0, col: b_strides.1 },
+    );
+    let flip = |m: Mat<T>| Mat { data: m.data, row: m.col, col: m.row };
+    let bias = epilogue.bias.map_or(std::ptr::null(), |b| b.as_ptr());
+    let c_ptr = c.as_mut_ptr();
+    let job = if swap {
+        Job {
+            m: n,
+            n: m,
+            k,
+            alpha,
+            beta,
+            a: flip(b_mat),
+            b: flip(a_mat),
+            c: c_ptr,
+            c_row: c_strides.1,
+            bias,
+            relu: epilogue.relu,
+        }
+    } else {
+        Job { m, n, k, alpha, beta, a: a_mat, b: b_mat, c: c_ptr, c_row: c_strides.0, bias, relu: epilogue.relu }
+    };
+    let at = |i: usize| {
+        let (x, y, z) = offsets(i);
+        let (x, y) = if swap { (y, x) } else { (x, y) };
+        let mut job = job;
+        // SAFETY: `check` found all three offsets within their slices.
+        unsafe {
+            job.a.data = job.a.data.add(x);
+            job.b.data = job.b.data.add(y);
+            job.c = job.c.add(z);
+        }
+        job
+    };
+    match T::tiles() {
+        Some(tiles) if swap || c_strides.1 == 1 => run_tiles(&tiles, batch, &job, at),
+        _ => run_crate(batch, c_strides, &job, at, swap),
+    }
+}
+
+/// Panics unless every access of every product is in bounds and no two outputs overlap.
+fn check(
+    batch: usize,
+    (m, n, k): (usize, usize, usize),
+    a: (usize, (usize, usize)),
+    b: (usize, (usize, usize)),
+    c: (usize, (usize, usize)),
+    offsets: &impl Fn(usize) -> (usize, usize, usize),
+) {
+    let extent = |rows: usize, cols: usize, (row, col): (usize, usize)| {
+        if rows == 0 || cols == 0 { 0 } else { (rows - 1) * row + (cols - 1) * col + 1 }
+    };
+    let (ea, eb, ec) = (extent(m, k, a.1), extent(k, n, b.1), extent(m, n, c.1));
+    let (row, col) = c.1;
+    let apart = (n == 1 || col > 0) && (m == 1 || row > (n - 1) * col)
+        || (m == 1 || row > 0) && (n == 1 || col > (m - 1) * row);
+    assert!(apart, "gemm: the elements of a {m} x {n} output with strides {:?} overlap", c.1);
+    let mut end = 0;
+    for i in 0..batch {
+        let (x, y, z) = offsets(i);
+        assert!(
+            x + ea <= a.0 && y + eb <= b.0 && z + ec <= c.0,
+            "gemm: product {i} of {m} x {k} by {k} x {n} leaves its slices ({}, {}, {} elements)",
+            a.0,
+            b.0,
+            c.0
+        );
+        assert!(i == 0 || z >= end, "gemm: output {i} overlaps the one before");
+        end = z + ec;
+    }
+}
+
+/// Splits `0..len` into `parts` ranges whose lengths differ by at most one.
+fn part(len: usize, parts: usize, i: usize) -> Range<usize> {
+    let (base, more) = (len / parts, len % parts);
+    let start = i * base + i.min(more);
+    start..start + base + usize::from(i < more)
+}
+
+/// How one product is cut up: a function of its shape and of the instruction set alone.
+#[derive(Clone, Copy)]
+struct Plan {
+    walk: Walk,
+    /// Whether `a` has no unit stride and is copied first.
+    copy_a: bool,
+    panels: usize,
+    vectors: usize,
+    row_parts: usize,
+    panel_parts: usize,
+}
+
+impl Plan {
+    fn new<T: Real>(tiles: &Tiles<T>, job: &Job<T>) -> Plan {
+        let copy_a = job.a.row != 1 && job.a.col != 1;
+        let walk = if copy_a || job.a.row == 1 { Walk::Rows } else { Walk::Depth };
+        let vectors = job.n.div_ceil(tiles.lanes);
+        let panels = vectors.div_ceil(tiles.max_vectors);
+        let row_parts = job.m.div_ceil(MC);
+        let flops = 2 * job.m * job.n * job.k;
+        let tasks = (flops / SERIAL_FLOPS).clamp(1, 64);
+        let panel_parts = panels.min(tasks.div_ceil(row_parts));
+        Plan { walk, copy_a, panels, vectors, row_parts, panel_parts }
+    }
+}
+
+fn run_tiles<T: Real>(tiles: &Tiles<T>, batch: usize, job: &Job<T>, at: impl Fn(usize) -> Job<T> + Sync) {
+    let plan = Plan::new(tiles, job);
+    let tasks = plan.row_parts * plan.panel_parts;
+    let task = |t: usize| {
+        let job = at(t / tasks);
+        let (r, p) = (t % tasks / plan.panel_parts, t % plan.panel_parts);
+        let rows = part(job.m, plan.row_parts, r);
+        let panels = part(plan.panels, plan.panel_parts, p);
+        run_task(tiles, &plan, &job, rows, panels);
+    };
+    if 2 * batch * job.m * job.n * job.k < SERIAL_FLOPS {
+        (0..batch * tasks).for_each(task);
+    } else {
+        par::for_each(batch * tasks, task);
+    }
+}
+
+fn run_task<T: Real>(tiles: &Tiles<T>, plan: &Plan, job: &Job<T>, rows: Range<usize>, panels: Range<usize>) {
+    let width = tiles.max_vectors * tiles.lanes;
+    let depth = job.k.min(KC);
+    let a_len = if plan.copy_a { rows.len() * job.k } else { 0 };
+    with_scratch(depth * width + a_len, |scratch: &mut [T]| {
+        let (b_buf, a_buf) = scratch.split_at_mut(depth * width);
+        let mut a = job.a;
+        // SAFETY: the rows exist.
+        a.data = unsafe { a.data.add(rows.start * a.row) };
+        if plan.copy_a {
+            pack_rows(&a, rows.len(), job.k, a_buf);
+            a = Mat { data: a_buf.as_ptr(), row: 1, col: rows.len() };
+        }
+        for panel in panels {
+            let vectors = part(plan.vectors, plan.panels, panel);
+            run_panel(tiles, plan, job, &a, rows.clone(), vectors, b_buf);
+        }
+    });
+}
+
+/// One column panel: all blocks of the reduction, all row blocks.
+fn run_panel<T: Real>(
+    tiles: &Tiles<T>,
+    plan: &Plan,
+    job: &Job<T>,
+    a: &Mat<T>,
+    rows: Range<usize>,
+    vectors: Range<usize>,
+    b_buf: &mut [T],
+) {
+    let nv = vectors.len();
+    let first = vectors.start * tiles.lanes;
+    let cols = (job.n - first).min(nv * tiles.lanes);
+    let blocks = rows.len().div_ceil((tiles.max_rows)(plan.walk, nv));
+    let depths = job.k.div_ceil(KC).max(1);
+    for d in 0..depths {
+        let ks = d * KC..job.k.min((d + 1) * KC);
+        // SAFETY: the block exists.
+        let b = Mat { data: unsafe { job.b.data.add(ks.start * job.b.row + first * job.b.col) }, ..job.b };
+        let direct = b.col == 1 && cols == nv * tiles.lanes && rows.len() <= 64;
+        if !direct {
+            pack_panel(tiles, &b, ks.len(), cols, nv * tiles.lanes, b_buf);
+        }
+        let (b_ptr, b_step) = if direct { (b.data, b.row) } else { (b_buf.as_ptr(), nv * tiles.lanes) };
+        let end = d + 1 == depths;
+        for block in 0..blocks {
+            let part = part(rows.len(), blocks, block);
+            // SAFETY: all offsets are within the matrices by the shape; the bias has `n` terms.
+            let tile = unsafe {
+                Tile {
+                    k: ks.len(),
+                    a: a.data.add(part.start * a.row + ks.start * a.col),
+                    a_step: if plan.walk == Walk::Rows { a.col } else { a.row },
+                    table: std::ptr::null(),
+                    b: b_ptr,
+                    b_step,
+                    c: job.c.add((rows.start + part.start) * job.c_row + first),
+                    c_step: job.c_row,
+                    cols,
+                    alpha: job.alpha,
+                    beta: if d == 0 { job.beta } else { T::ONE },
+                    bias: if end && !job.bias.is_null() { job.bias.add(first) } else { std::ptr::null() },
+                    relu: end && job.relu,
+                }
+            };
+            // SAFETY: the tile lies within the operands, and `tiles` is of this machine.
+            unsafe { (tiles.kernel)(plan.walk, part.len(), nv)(&tile) };
+        }
+    }
+}
+
+/// Copies `a` (rows x k) to `out[p * rows + i]`.
+fn pack_rows<T: Real>(a: &Mat<T>, rows: usize, k: usize, out: &mut [T]) {
+    for (p, line) in out[..rows * k].chunks_exact_mut(rows).enumerate() {
+        for (i, v) in line.iter_mut().enumerate() {
+            // SAFETY: `i` and `p` are within the operand.
+            *v = unsafe { *a.data.add(i * a.row + p * a.col) };
+        }
+    }
+}
+
+/// Copies `cols` columns of `b` (k rows) to rows of `width` elements, the rest zero.
+fn pack_panel<T: Real>(tiles: &Tiles<T>, b: &Mat<T>, k: usize, cols: usize, width: usize, out: &mut [T]) {
+    let out = &mut out[..k * width];
+    if b.col == 1 {
+        for (p, line) in out.chunks_exact_mut(width).enumerate() {
+            // SAFETY: row `p` of the operand has `cols` contiguous elements here.
+            let src = unsafe { std::slice::from_raw_parts(b.data.add(p * b.row), cols) };
+            line[..cols].copy_from_slice(src);
+            line[cols..].fill(T::ZERO);
+        }
+        return;
+    }
+    let lanes = tiles.lanes;
+    let (k_full, c_full) = if b.row == 1 { (k / lanes * lanes, cols / lanes * lanes) } else { (0, 0) };
+    for j in (0..c_full).step_by(lanes) {
+        for p in (0..k_full).step_by(lanes) {
+            // SAFETY: both blocks of `lanes` x `lanes` are in bounds; `tiles` is of this machine.
+            unsafe { (tiles.transpose)(b.data.add(j * b.col + p), b.col, out.as_mut_ptr().add(p * width + j), width) };
+        }
+    }
+    for (p, line) in out.chunks_exact_mut(width).enumerate() {
+        let done = if p < k_full { c_full } else { 0 };
+        for (j, v) in line.iter_mut().enumerate().skip(done) {
+            // SAFETY: column `j` exists below `cols`.
+            *v = if j < cols { unsafe { *b.data.add(p * b.row + j * b.col) } } else { T::ZERO };
+        }
+    }
+}
+
+/// The crate `gemm`, one product or column block a task, then the epilogue.
+fn run_crate<T: Real>(
+    batch: usize,
+    c_strides: (usize, usize),
+    job: &Job<T>,
+    at: impl Fn(usize) -> Job<T> + Sync,
+    swap: bool,
+) {
+    let c_strides = if swap { (c_strides.1, c_strides.0) } else { c_strides };
+    let parts = job.n.div_ceil(64).min((2 * job.m * job.n * job.k / SERIAL_FLOPS).max(1));
+    par::for_each(batch * parts, |t| {
+        let job = at(t / parts);
+        let cols = part(job.n, parts, t % parts);
+        // SAFETY: the columns are within the operands, and tasks write disjoint ones.
+        unsafe {
+            let c = job.c.add(cols.start * c_strides.1);
+            let b = job.b.data.add(cols.start * job.b.col);
+            gemm::gemm(
+                job.m,
+                cols.len(),
+                job.k,
+                c,
+                c_strides.1 as isize,
+                c_strides.0 as isize,
+                job.beta != T::ZERO,
+                job.a.data,
+                job.a.col as isize,
+                job.a.row as isize,
+                b,
+                job.b.col as isize,
+                job.b.row as isize,
+                job.beta,
+                job.alpha,
+                false,
+                false,
+                false,
+                gemm::Parallelism::None,
+            );
+            if job.bias.is_null() && !job.relu {
+                return;
+            }
+            for i in 0..job.m {
+                for j in cols.clone() {
+                    let v = &mut *job.c.add(i * c_strides.0 + j * c_strides.1);
+                    if !job.bias.is_null() {
+                        *v += *job.bias.add(j);
+                    }
+                    if job.relu && *v < T::ZERO {
+                        *v = T::ZERO;
+                    }
+                }
+            }
+        }
+    });
+}
+
+thread_local! {
+    static SCRATCH: RefCell<Vec<Block>> = const { RefCell::new(Vec::new()) };
+}
+
+/// One cache line of scratch memory.
+#[derive(Clone, Copy)]
+#[repr(align(64))]
+struct Block {
+    _bytes: [u64; 8],
+}
+
+/// Lends `f` a buffer of `len` elements that this thread keeps for the next call. Its contents are
+/// arbitrary; it begins at a multiple of 64 bytes.
+pub(crate) fn with_scratch<T: Real, R>(len: usize, f: impl FnOnce(&mut [T]) -> R) -> R {
+    // Taken out of its cell, so that a nested call gets a buffer of its own.
+    let mut blocks = SCRATCH.with(|cell| std::mem::take(&mut *cell.borrow_mut()));
+    let need = (len * size_of::<T>()).div_ceil(size_of::<Block>());
+    if blocks.len() < need {
+        blocks.resize(need, Block { _bytes: [0; 8] });
+    }
+    // SAFETY: the blocks hold at least `len` elements of a float type, for which all bits are valid.
+    let result = f(unsafe { std::slice::from_raw_parts_mut(blocks.as_mut_ptr().cast(), len) });
+    SCRATCH.with(|cell| {
+        let mut kept = cell.borrow_mut();
+        if kept.len() < blocks.len() {
+            *kept = blocks;
+        }
+    });
+    result
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn noise(len: usize, seed: u64) -> Vec<f64> {
+        let mut s = seed.wrapping_mul(0x9e37_79b9_7f4a_7c15) | 1;
+        (0..len)
+            .map(|_| {
+                s ^= s << 13;
+                s ^= s >> 7;
+                s ^= s << 17;
+                (s >> 11) as f64 / (1u64 << 52) as f64 - 1.0
+            })
+            .collect()
+    }
+
+    fn case<T: Real>(
+        m: usize,
+        n: usize,
+        k: usize,
+        layout: usize,
+        alpha: f64,
+        beta: f64,
+        bias: bool,
+        relu: bool,
+        tol: f64,
+    ) {
+        let real = |v: &[f64]| v.iter().map(|&x| T::from_f64(x)).collect::<Vec<T>>();
+        // Strides: plain, transposed, padded and doubly strided.
+        let strides = |rows: usize, cols: usize, kind: usize| match kind {
+            0 => (cols, 1),
+            1 => (1, rows),
+            2 => (cols + 3, 1),
+            _ => (2 * cols + 1, 2),
+        };
+        let size = |rows: usize, cols: usize| (2 * cols + 4) * (rows + 1) + 8;
+        let (sa, sb, sc) = (strides(m, k, layout & 3), strides(k, n, layout >> 2 & 3), strides(m, n, layout >> 4 & 3));
+        let (a, b) = (real(&noise(size(m, k), 1)), real(&noise(size(k, n), 2)));
+        let mut c = real(&noise(size(m, n), 3));
+        let before = c.clone();
+        let terms = real(&noise(n, 4));
+        let epilogue = Epilogue { bias: bias.then_some(&terms[..]), relu };
+        gemm(m, n, k, T::from_f64(alpha), &a, sa, &b, sb, T::from_f64(beta), &mut c, sc, epilogue);
+        let mut touched = vec![false; c.len()];
+        for i in 0..m {
+            for j in 0..n {
+                let dot: f64 = (0..k).map(|p| a[i * sa.0 + p * sa.1].to_f64() * b[p * sb.0 + j * sb.1].to_f64()).sum();
+                let at = i * sc.0 + j * sc.1;
+                let mut want = alpha * dot;
+                if beta != 0.0 {
+                    want += beta * before[at].to_f64();
+                }
+                if bias {
+                    want += terms[j].to_f64();
+                }
+                if relu {
+                    want = want.max(0.0);
+                }
+                let got = c[at].to_f64();
+                assert!(
+                    (got - want).abs() <= tol * (k as f64 + 1.0),
+                    "{m} {n} {k} layout {layout} at {i},{j}: {got} {want}"
+                );
+                touched[at] = true;
+            }
+        }
+        assert!((0..c.len()).all(|i| touched[i] || c[i] == before[i]), "{m} {n} {k} layout {layout}: wrote outside c");
+    }
+
+    #[test]
+    fn agrees_with_the_definition() {
+        let shapes = [
+            (0, 3, 4),
+            (3, 0, 4),
+            (3, 4, 0),
+            (1, 1, 1),
+            (1, 17, 33),
+            (33, 1, 17),
+            (5, 7, 3),
+            (16, 16, 16),
+            (17, 33, 65),
+            (64, 10, 40),
+            (10, 64, 40),
+            (70, 129, 31),
+            (257, 65, 19),
+            (23, 40, 1100),
+            (300, 50, 70),
+        ];
+        for (s, &(m, n, k)) in shapes.iter().enumerate() {
+            for layout in 0..64 {
+                let (alpha, beta) = [(1.0, 0.0), (0.5, 1.0), (1.0, -2.0)][(layout + s) % 3];
+                case::<f32>(m, n, k, layout, alpha, beta, layout % 2 == 0, layout % 5 == 0, 3e-7);
+                case::<f64>(m, n, k, layout, alpha, beta, layout % 2 == 1, layout % 5 == 1, 1e-15);
+            }
+        }
+    }
+
+    #[test]
+    fn batches_share_operands_by_zero_offsets() {
+        let (batch, m, n, k) = (5, 9, 21, 13);
+        let (a, b) = (noise(batch * m * k, 5), noise(k * n, 6));
+        let mut c = vec![f64::NAN; batch * m * n];
+        let offsets = |i: usize| (i * m * k, 0, i * m * n);
+        gemm_batched(batch, m, n, k, 1.0, &a, (k, 1), &b, (n, 1), 0.0, &mut c, (n, 1), Epilogue::default(), offsets);
+        for (at, &got) in c.iter().enumerate() {
+            let (i, j) = (at / n, at % n);
+            let want: f64 = (0..k).map(|p| a[i * k + p] * b[p * n + j]).sum();
+            assert!((got - want).abs() < 1e-13);
+        }
+    }
+
+    #[test]
+    fn the_result_does_not_depend_on_the_number_of_threads() {
+        let (m, n, k) = (150, 300, 900);
+        let real = |v: Vec<f64>| v.into_iter().map(|x| x as f32).collect::<Vec<f32>>();
+        let (a, b) = (real(noise(m * k, 7)), real(noise(k * n, 8)));
+        let mut results = Vec::new();
+        for threads in [1, 2, 3] {
+            par::set_threads(threads);
+            let mut c = vec![0.0f32; m * n];
+            gemm(m, n, k, 1.0, &a, (k, 1), &b, (1, k), 0.0, &mut c, (n, 1), Epilogue::default());
+            results.push(c.iter().map(|v| v.to_bits()).collect::<Vec<_>>());
+        }
+        assert!(results.windows(2).all(|w| w[0] == w[1]));
+    }
+
+    #[test]
+    fn nan_and_infinity_pass_through() {
+        let mut c = vec![0.0f32; 4];
+        let a = [f32::NAN, 0.0, 0.0, f32::INFINITY];
+        let eye = [1.0f32, 0.0, 0.0, 1.0];
+        let relu = Epilogue { bias: None, relu: true };
+        gemm(2, 2, 2, 1.0, &a, (2, 1), &eye, (2, 1), 0.0, &mut c, (2, 1), relu);
+        assert!(c[0].is_nan() && c[3] == f32::INFINITY);
+    }
+
+    #[test]
+    #[should_panic(expected = "leaves its slices")]
+    fn a_short_slice_is_refused() {
+        gemm(2, 2, 2, 1.0f32, &[0.0; 3], (2, 1), &[0.0; 4], (2, 1), 0.0, &mut [0.0; 4], (2, 1), Epilogue::default());
+    }
 }

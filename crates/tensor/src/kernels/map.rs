@@ -1,7 +1,8 @@
 //! Element by element: one operand, or two broadcast against each other.
 
-use super::strided::{GRAIN, Nest, fill_rows};
-use super::{par, simd};
+use super::par::{self, GRAIN};
+use super::simd;
+use super::strided::{Nest, fill_rows};
 use crate::shape::{Layout, Shape};
 
 /// out[i] = f(x[i]).

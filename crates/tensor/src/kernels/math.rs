@@ -237,7 +237,8 @@ mod tests {
             .map(|i| {
                 let x = from + (to - from) * (i as f32 / n as f32);
                 let want = exact(x as f64);
-                let ulp = (f32::from_bits((want.abs() as f32).to_bits() + 1) as f64 - (want.abs() as f32) as f64).max(1e-45);
+                let ulp =
+                    (f32::from_bits((want.abs() as f32).to_bits() + 1) as f64 - (want.abs() as f32) as f64).max(1e-45);
                 (f(x) as f64 - want).abs() / ulp
             })
             .fold(0.0, f64::max)

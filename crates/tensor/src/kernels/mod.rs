@@ -6,7 +6,8 @@
 pub(crate) mod gemm;
 pub(crate) mod map;
 pub(crate) mod math;
-pub mod par;
+pub(crate) mod micro;
+pub(crate) mod par;
 pub(crate) mod reduce;
 pub(crate) mod simd;
 pub(crate) mod softmax;

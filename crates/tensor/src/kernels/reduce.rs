@@ -4,8 +4,8 @@
 //! length combined from left to right. So a sum is the same for any number of threads and any
 //! instruction set, and its rounding error grows with the logarithm of the lane's length, not the run's.
 
-use super::strided::GRAIN;
-use super::{par, simd};
+use super::par::{self, GRAIN};
+use super::simd;
 
 const LANES: usize = 16;
 const RUN: usize = 1 << 10;
@@ -94,16 +94,23 @@ fn all<T: Copy + Send + Sync>(x: &[T], init: T, f: impl Fn(T, T) -> T + Copy + S
 }
 
 /// Adds up rows into a row of results; threads split the columns.
-fn columns<T: Copy + Send + Sync>(x: &[T], middle: usize, inner: usize, out: &mut [T], init: T, f: impl Fn(T, T) -> T + Copy + Sync) {
+fn columns<T: Copy + Send + Sync>(
+    x: &[T],
+    middle: usize,
+    inner: usize,
+    out: &mut [T],
+    init: T,
+    f: impl Fn(T, T) -> T + Copy + Sync,
+) {
     let width = inner.min((GRAIN.div_ceil(middle)).max(64));
     let per_row = inner.div_ceil(width);
     let outer = out.len() / inner;
-    let out_ptr = par::SendPtr(out.as_mut_ptr());
+    let out_ptr = par::SharedMut::new(out);
     par::for_each(outer * per_row, |c| {
         let (o, start) = (c / per_row, (c % per_row) * width);
         let n = width.min(inner - start);
         // SAFETY: each (o, start) names its own part of `out`, inside its bounds.
-        let piece = unsafe { std::slice::from_raw_parts_mut(out_ptr.get().add(o * inner + start), n) };
+        let piece = unsafe { out_ptr.slice(o * inner + start, n) };
         simd::run(
             #[inline(always)]
             || {
@@ -120,7 +127,13 @@ fn columns<T: Copy + Send + Sync>(x: &[T], middle: usize, inner: usize, out: &mu
 }
 
 /// Position of the best element of each middle run, the first among equals; NaN counts as best.
-pub(crate) fn arg<T: Copy + Send + Sync + PartialEq>(x: &[T], middle: usize, inner: usize, out: &mut [i64], better: impl Fn(T, T) -> bool + Copy + Sync) {
+pub(crate) fn arg<T: Copy + Send + Sync + PartialEq>(
+    x: &[T],
+    middle: usize,
+    inner: usize,
+    out: &mut [i64],
+    better: impl Fn(T, T) -> bool + Copy + Sync,
+) {
     let per_chunk = GRAIN.div_ceil(middle.max(1));
     par::for_each_chunk_mut(out, per_chunk, |c, piece| {
         for (i, o) in piece.iter_mut().enumerate() {

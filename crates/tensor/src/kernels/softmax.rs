@@ -1,9 +1,9 @@
 //! Softmax along contiguous rows.
 
 use super::math::Real;
+use super::par::{self, GRAIN};
 use super::reduce::row_fold;
-use super::strided::GRAIN;
-use super::{par, simd};
+use super::simd;
 
 /// Which of the two.
 #[derive(Clone, Copy, PartialEq)]

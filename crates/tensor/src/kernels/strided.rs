@@ -1,11 +1,9 @@
 //! Walking strided operands row by row, and copying them.
 
-use super::{par, simd};
+use super::par::{self, GRAIN};
+use super::simd;
 use crate::shape::{MAX_RANK, Shape};
 use std::ops::Range;
-
-/// How many elements make a piece of work worth handing to another thread.
-pub(crate) const GRAIN: usize = 1 << 14;
 
 /// Nested loops over N operands of one broadcast shape, with dimensions merged where all operands allow.
 pub(crate) struct Nest<const N: usize> {
@@ -83,7 +81,11 @@ impl<const N: usize> Nest<N> {
 }
 
 /// Splits the output of a nest among the threads: `f(positions, piece)` fills `piece`, a part of one row.
-pub(crate) fn fill_rows<R: Send, const N: usize>(nest: &Nest<N>, out: &mut [R], f: impl Fn([usize; N], &mut [R]) + Sync) {
+pub(crate) fn fill_rows<R: Send, const N: usize>(
+    nest: &Nest<N>,
+    out: &mut [R],
+    f: impl Fn([usize; N], &mut [R]) + Sync,
+) {
     let (len, rows) = (nest.row_len(), nest.rows());
     if out.is_empty() {
         return;
@@ -128,7 +130,16 @@ fn copy_transposed<T: Copy + Send + Sync>(nest: &Nest<1>, src: &[T], out: &mut [
     const TILE: usize = 16;
     let d = nest.dims;
     let (rows, cols, step) = (nest.extents[d - 2], nest.extents[d - 1], nest.strides[d - 1][0]);
-    let outer = Nest { dims: d - 1, extents: { let mut e = nest.extents; e[d - 2] = 1; e }, strides: nest.strides, offsets: nest.offsets };
+    let outer = Nest {
+        dims: d - 1,
+        extents: {
+            let mut e = nest.extents;
+            e[d - 2] = 1;
+            e
+        },
+        strides: nest.strides,
+        offsets: nest.offsets,
+    };
     par::for_each_chunk_mut(out, rows * cols, |m, plane| {
         outer.each_row(m..m + 1, |[base]| {
             simd::run(|| {

@@ -15,7 +15,14 @@ pub(crate) fn meet(op: &str, a: &Tensor, b: &Tensor) -> (Tensor, Tensor, Shape) 
         let n = sa.len().max(sb.len());
         let at = |s: &Shape, i: usize| if i + s.len() >= n { s[i + s.len() - n] } else { 1 };
         let bad = (0..n).rev().find(|&i| at(&sa, i) != at(&sb, i) && at(&sa, i) != 1 && at(&sb, i) != 1).unwrap_or(0);
-        fail(op, format_args!("shapes {sa} and {sb} do not broadcast: dimension {bad} is {} against {}", at(&sa, bad), at(&sb, bad)))
+        fail(
+            op,
+            format_args!(
+                "shapes {sa} and {sb} do not broadcast: dimension {bad} is {} against {}",
+                at(&sa, bad),
+                at(&sb, bad)
+            ),
+        )
     };
     let dtype = a.dtype().promote(b.dtype());
     let cast = |t: &Tensor| if t.dtype() == dtype { t.clone() } else { t.to_dtype(dtype) };
@@ -257,7 +264,10 @@ impl Tensor {
     #[track_caller]
     pub fn masked_fill(&self, mask: &Tensor, value: f64) -> Tensor {
         if self.shape().broadcast(&mask.shape()) != Some(self.shape()) {
-            fail("masked_fill", format_args!("the mask's shape {} does not broadcast to {}", mask.shape(), self.shape()));
+            fail(
+                "masked_fill",
+                format_args!("the mask's shape {} does not broadcast to {}", mask.shape(), self.shape()),
+            );
         }
         mask.where_(&Tensor::full_of((), value, self.dtype()), self)
     }

@@ -1,10 +1,10 @@
 //! Conversion between element types.
 
+use crate::Tensor;
 use crate::autograd::record;
 use crate::dtype::{DType, Element};
 use crate::kernels::map;
 use crate::storage::Plain;
-use crate::Tensor;
 
 impl Tensor {
     /// The elements as another type: rounded to nearest for floats, truncated and saturated for
@@ -67,7 +67,10 @@ mod tests {
     fn half_precision_rounds_to_nearest_even() {
         let x = Tensor::from_slice(&[1.0f32, 1.0 + 1.0 / 256.0, 65536.0], [3]);
         assert_eq!(x.to_dtype(DType::BF16).to_dtype(DType::F32).to_vec::<f32>(), [1.0, 1.0, 65536.0]);
-        assert_eq!(x.to_dtype(DType::F16).to_dtype(DType::F32).to_vec::<f32>(), [1.0, 1.0 + 1.0 / 256.0, f32::INFINITY]);
+        assert_eq!(
+            x.to_dtype(DType::F16).to_dtype(DType::F32).to_vec::<f32>(),
+            [1.0, 1.0 + 1.0 / 256.0, f32::INFINITY]
+        );
     }
 
     #[test]

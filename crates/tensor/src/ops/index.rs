@@ -43,7 +43,13 @@ fn places(index: &Shape, of: &Shape, d: usize, at: &[usize]) -> Vec<usize> {
 fn check_index_shape(op: &str, index: &Tensor, of: &Shape, d: usize) {
     let fits = index.rank() == of.len() && (0..of.len()).all(|i| i == d || index.shape()[i] <= of[i]);
     if !fits {
-        fail(op, format_args!("the index's shape {} must have as many dimensions as {of} and be no larger, except along dimension {d}", index.shape()));
+        fail(
+            op,
+            format_args!(
+                "the index's shape {} must have as many dimensions as {of} and be no larger, except along dimension {d}",
+                index.shape()
+            ),
+        );
     }
 }
 
@@ -111,7 +117,16 @@ impl Tensor {
     pub(crate) fn scatter_places(&self, op: &str, d: usize, index: &Tensor, src: &Tensor) -> Vec<usize> {
         check_index_shape(op, index, &self.shape(), d);
         if src.shape() != index.shape() || src.dtype() != self.dtype() {
-            fail(op, format_args!("the source ({} {}) must have the index's shape {} and type {}", src.shape(), src.dtype(), index.shape(), self.dtype()));
+            fail(
+                op,
+                format_args!(
+                    "the source ({} {}) must have the index's shape {} and type {}",
+                    src.shape(),
+                    src.dtype(),
+                    index.shape(),
+                    self.dtype()
+                ),
+            );
         }
         let at = positions(op, index, self.shape()[d], d);
         places(&index.shape(), &self.shape(), d, &at)
@@ -165,7 +180,15 @@ impl Tensor {
         let mut want = whole;
         want.set(d, index.numel());
         if index.rank() != 1 || src.shape() != want || src.dtype() != self.dtype() {
-            fail("index_add", format_args!("the source must have shape {want} and type {}, got {} {}", self.dtype(), src.shape(), src.dtype()));
+            fail(
+                "index_add",
+                format_args!(
+                    "the source must have shape {want} and type {}, got {} {}",
+                    self.dtype(),
+                    src.shape(),
+                    src.dtype()
+                ),
+            );
         }
         let at = positions("index_add", index, whole[d], d);
         let (outer, inner): (usize, usize) = (whole[..d].iter().product(), whole[d + 1..].iter().product());

@@ -66,7 +66,11 @@ impl Tensor {
     #[track_caller]
     pub fn add_(&self, other: &Tensor, alpha: f64) {
         self.may_change("add_");
-        let direct = self.is_contiguous() && other.is_contiguous() && other.shape() == self.shape() && other.dtype() == self.dtype() && !other.shares_storage(self);
+        let direct = self.is_contiguous()
+            && other.is_contiguous()
+            && other.shape() == self.shape()
+            && other.dtype() == self.dtype()
+            && !other.shares_storage(self);
         if !direct {
             return self.copy_(&(self.detach() + other.detach() * alpha));
         }

@@ -21,9 +21,19 @@ impl Tensor {
         let d = resolve_dim("cat", dim, first.rank());
         let mut shape = first.shape();
         for (i, p) in parts.iter().enumerate().skip(1) {
-            let fits = p.rank() == first.rank() && (0..first.rank()).all(|j| j == d || p.shape()[j] == first.shape()[j]);
+            let fits =
+                p.rank() == first.rank() && (0..first.rank()).all(|j| j == d || p.shape()[j] == first.shape()[j]);
             if !fits || p.dtype() != first.dtype() {
-                fail("cat", format_args!("tensor {i} ({} {}) does not fit tensor 0 ({} {}): they may differ in dimension {d} only", p.shape(), p.dtype(), first.shape(), first.dtype()));
+                fail(
+                    "cat",
+                    format_args!(
+                        "tensor {i} ({} {}) does not fit tensor 0 ({} {}): they may differ in dimension {d} only",
+                        p.shape(),
+                        p.dtype(),
+                        first.shape(),
+                        first.dtype()
+                    ),
+                );
             }
             shape.set(d, shape[d] + p.shape()[d]);
         }

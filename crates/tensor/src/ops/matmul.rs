@@ -1,9 +1,11 @@
 //! Matrix products.
 
 use crate::autograd::record;
-use crate::kernels::gemm::gemm;
-use crate::kernels::par::SendPtr;
-use crate::shape::Shape;
+use crate::kernels::gemm::{Epilogue, gemm_batched};
+use crate::kernels::math::Num;
+use crate::kernels::micro::Real;
+use crate::shape::{Layout, Shape};
+use crate::storage::Plain;
 use crate::{Tensor, dispatch_float, fail};
 
 impl Tensor {
@@ -29,10 +31,27 @@ impl Tensor {
         }
         let inner = (self.size(-1), b.size(if rb == 1 { 0 } else { -2 }));
         if inner.0 != inner.1 {
-            fail("matmul", format_args!("shapes {} and {} do not fit: the last dimension of the first is {}, the {} of the second {}", self.shape(), b.shape(), inner.0, if rb == 1 { "only dimension" } else { "second to last" }, inner.1));
+            fail(
+                "matmul",
+                format_args!(
+                    "shapes {} and {} do not fit: the last dimension of the first is {}, the {} of the second {}",
+                    self.shape(),
+                    b.shape(),
+                    inner.0,
+                    if rb == 1 { "only dimension" } else { "second to last" },
+                    inner.1
+                ),
+            );
         }
         if self.dtype() != b.dtype() {
-            fail("matmul", format_args!("needs operands of one type, got {} and {}; convert with to_dtype", self.dtype(), b.dtype()));
+            fail(
+                "matmul",
+                format_args!(
+                    "needs operands of one type, got {} and {}; convert with to_dtype",
+                    self.dtype(),
+                    b.dtype()
+                ),
+            );
         }
         match (ra, rb) {
             (1, 1) => self.unsqueeze(0).matmul(&b.unsqueeze(1)).reshape(()),
@@ -49,7 +68,10 @@ impl Tensor {
             _ => {
                 let lead = |t: &Tensor| Shape::new(&t.shape()[..t.rank() - 2]);
                 let Some(batch) = lead(self).broadcast(&lead(b)) else {
-                    fail("matmul", format_args!("the leading dimensions of {} and {} do not broadcast", self.shape(), b.shape()))
+                    fail(
+                        "matmul",
+                        format_args!("the leading dimensions of {} and {} do not broadcast", self.shape(), b.shape()),
+                    )
                 };
                 let full = |t: &Tensor| {
                     let mut s = batch;
@@ -81,7 +103,14 @@ impl Tensor {
     #[track_caller]
     pub fn bmm(&self, b: &Tensor) -> Tensor {
         if self.rank() != 3 || b.rank() != 3 || self.size(0) != b.size(0) {
-            fail("bmm", format_args!("needs two batches [B, m, k] and [B, k, n], got shapes {} and {}; use matmul", self.shape(), b.shape()));
+            fail(
+                "bmm",
+                format_args!(
+                    "needs two batches [B, m, k] and [B, k, n], got shapes {} and {}; use matmul",
+                    self.shape(),
+                    b.shape()
+                ),
+            );
         }
         self.matmul(b)
     }
@@ -109,16 +138,33 @@ impl Tensor {
     pub fn linear(&self, weight: &Tensor, bias: Option<&Tensor>) -> Tensor {
         if weight.rank() != 2 || self.rank() == 0 || self.size(-1) != weight.size(1) {
             let want = if weight.rank() == 2 { weight.size(1) } else { 0 };
-            fail("linear", format_args!("expected an input [.., {want}] for the weight {} [out, in], got {}", weight.shape(), self.shape()));
+            fail(
+                "linear",
+                format_args!(
+                    "expected an input [.., {want}] for the weight {} [out, in], got {}",
+                    weight.shape(),
+                    self.shape()
+                ),
+            );
         }
-        let (rows, n_in, n_out) = (self.numel().checked_div(self.size(-1)).unwrap_or(self.shape()[..self.rank() - 1].iter().product()), weight.size(1), weight.size(0));
+        let (rows, n_in, n_out) = (
+            self.numel().checked_div(self.size(-1)).unwrap_or(self.shape()[..self.rank() - 1].iter().product()),
+            weight.size(1),
+            weight.size(0),
+        );
         if let Some(b) = bias
             && b.shape() != [n_out]
         {
-            fail("linear", format_args!("expected a bias [{n_out}] for the weight {}, got {}", weight.shape(), b.shape()));
+            fail(
+                "linear",
+                format_args!("expected a bias [{n_out}] for the weight {}, got {}", weight.shape(), b.shape()),
+            );
         }
         if self.dtype() != weight.dtype() || bias.is_some_and(|b| b.dtype() != self.dtype()) {
-            fail("linear", format_args!("the input is {}, the weight {}; convert with to_dtype", self.dtype(), weight.dtype()));
+            fail(
+                "linear",
+                format_args!("the input is {}, the weight {}; convert with to_dtype", self.dtype(), weight.dtype()),
+            );
         }
         let x = if self.rank() == 2 { self.clone() } else { self.reshape([rows, n_in]) };
         let wt = weight.detach().t();
@@ -126,10 +172,7 @@ impl Tensor {
         let out = dispatch_float!(self.dtype(), "linear", T => {
             let bias = bias_data.as_ref().map(|b| b.read::<T>());
             Tensor::build::<T>(Shape::new(&[rows, n_out]), |out| {
-                if let Some(bias) = &bias {
-                    out.chunks_exact_mut(n_out.max(1)).for_each(|row| row.copy_from_slice(bias));
-                }
-                multiply::<T>(&x, &wt, bias.is_some(), out);
+                multiply::<T>(&x, &wt, bias.as_deref(), out);
             })
         });
         let (sx, sw) = (x.save(), weight.save());
@@ -158,7 +201,8 @@ impl Tensor {
 fn product(a: &Tensor, b: &Tensor) -> Tensor {
     let mut shape = a.shape();
     shape.set(a.rank() - 1, b.size(-1));
-    let out = dispatch_float!(a.dtype(), "matmul", T => Tensor::build::<T>(shape, |out| multiply::<T>(a, b, false, out)));
+    let out =
+        dispatch_float!(a.dtype(), "matmul", T => Tensor::build::<T>(shape, |out| multiply::<T>(a, b, None, out)));
     let (sa, sb) = (a.save(), b.save());
     record("matmul", out, &[a, b], move |ctx| {
         ctx.set(0, || ctx.grad().matmul(&sb.transpose(-2, -1)));
@@ -166,28 +210,15 @@ fn product(a: &Tensor, b: &Tensor) -> Tensor {
     })
 }
 
-/// out (row-major) = a b, or += if `accumulate`, for each matrix of the batch. No operand is copied,
-/// whatever its strides.
-fn multiply<T: crate::kernels::math::Num + crate::storage::Plain>(a: &Tensor, b: &Tensor, accumulate: bool, out: &mut [T]) {
+/// out (row-major) = a b + bias for each matrix of the batch. No operand is copied, whatever its strides.
+fn multiply<T: Real + Num + Plain>(a: &Tensor, b: &Tensor, bias: Option<&[T]>, out: &mut [T]) {
     let r = a.rank();
     let (m, k, n) = (a.size(-2), a.size(-1), b.size(-1));
     let (la, lb) = (a.layout(), b.layout());
     let (sa, sb) = ((la.strides[r - 2], la.strides[r - 1]), (lb.strides[r - 2], lb.strides[r - 1]));
     let (ga, gb) = (a.read_storage::<T>(), b.read_storage::<T>());
-    if m * n == 0 {
-        return;
-    }
-    if k == 0 {
-        if !accumulate {
-            out.fill(T::ZERO);
-        }
-        return;
-    }
-    if r == 2 {
-        gemm(m, n, k, &ga[la.offset..], sa, &gb[lb.offset..], sb, accumulate, out, (n, 1));
-        return;
-    }
-    let starts = |l: &crate::shape::Layout, i: usize| {
+    let epilogue = Epilogue { bias, relu: false };
+    let start = |l: &Layout, i: usize| {
         let (mut at, mut rest) = (l.offset, i);
         for d in (0..r - 2).rev() {
             at += rest % l.shape[d] * l.strides[d];
@@ -195,19 +226,11 @@ fn multiply<T: crate::kernels::math::Num + crate::storage::Plain>(a: &Tensor, b:
         }
         at
     };
-    let batch = out.len() / (m * n);
-    let ptr = SendPtr(out.as_mut_ptr());
-    let one = |i: usize| {
-        // SAFETY: matrix i of the result is its own part of `out`.
-        let c = unsafe { std::slice::from_raw_parts_mut(ptr.get().add(i * m * n), m * n) };
-        gemm(m, n, k, &ga[starts(la, i)..], sa, &gb[starts(lb, i)..], sb, accumulate, c, (n, 1));
-    };
-    if batch >= 4 {
-        // Many matrices: one a task (a product inside a task runs on that task's thread alone).
-        crate::kernels::par::for_each(batch, one);
-    } else {
-        (0..batch).for_each(one);
-    }
+    let batch = a.shape()[..r - 2].iter().product();
+    let (one, zero) = (<T as Num>::ONE, <T as Num>::ZERO);
+    gemm_batched(batch, m, n, k, one, &ga, sa, &gb, sb, zero, out, (n, 1), epilogue, |i| {
+        (start(la, i), start(lb, i), i * m * n)
+    });
 }
 
 #[cfg(test)]
@@ -215,7 +238,9 @@ mod tests {
     use super::*;
 
     #[test]
-    #[should_panic(expected = "matmul: shapes [2, 3] and [4, 5] do not fit: the last dimension of the first is 3, the second to last of the second 4")]
+    #[should_panic(
+        expected = "matmul: shapes [2, 3] and [4, 5] do not fit: the last dimension of the first is 3, the second to last of the second 4"
+    )]
     fn a_mismatch_names_the_extents() {
         Tensor::zeros([2, 3]).matmul(&Tensor::zeros([4, 5]));
     }

@@ -29,14 +29,19 @@ fn plan(t: &Tensor, dims: &[usize]) -> Plan {
         return Plan { data: t.clone(), outer, middle, inner, kept };
     }
     // Dimensions of the result first, in order, then the reduced ones.
-    let order: Vec<isize> = (0..shape.len()).filter(|d| !dims.contains(d)).chain(dims.iter().copied()).map(|d| d as isize).collect();
+    let order: Vec<isize> =
+        (0..shape.len()).filter(|d| !dims.contains(d)).chain(dims.iter().copied()).map(|d| d as isize).collect();
     let data = t.detach().permute(&order).contiguous_data();
     Plan { data, outer: kept.numel(), middle, inner: 1, kept }
 }
 
 impl Plan {
     #[track_caller]
-    fn fold<N: Num + crate::dtype::Element + crate::storage::Plain>(&self, init: N, f: impl Fn(N, N) -> N + Copy + Sync) -> Tensor {
+    fn fold<N: Num + crate::dtype::Element + crate::storage::Plain>(
+        &self,
+        init: N,
+        f: impl Fn(N, N) -> N + Copy + Sync,
+    ) -> Tensor {
         let src = self.data.read::<N>();
         Tensor::build::<N>(self.kept, |out| reduce::middle(&src, self.outer, self.middle, self.inner, out, init, f))
     }
@@ -96,7 +101,9 @@ impl Tensor {
         let p = plan(&self.widened(), &dims);
         let out = dispatch_num!(p.data.dtype(), "sum", T => p.fold::<T>(T::ZERO, |a, b| Num::add(a, b)));
         let (whole, kept) = (self.shape(), p.kept);
-        record("sum", drop_dims(out, &dims, keepdim), &[self], move |ctx| ctx.set(0, || ctx.grad().reshape(kept).expand(whole)))
+        record("sum", drop_dims(out, &dims, keepdim), &[self], move |ctx| {
+            ctx.set(0, || ctx.grad().reshape(kept).expand(whole))
+        })
     }
 
     /// Sums this tensor to a shape that broadcasts to its own: the adjoint of broadcasting.
@@ -112,7 +119,10 @@ impl Tensor {
             fail("sum_to", format_args!("{shape} does not broadcast to {}", self.shape()));
         }
         let lead = self.rank() - shape.len();
-        let dims: Vec<isize> = (0..self.rank()).filter(|&d| d < lead || (shape[d - lead] == 1 && self.shape()[d] != 1)).map(|d| d as isize).collect();
+        let dims: Vec<isize> = (0..self.rank())
+            .filter(|&d| d < lead || (shape[d - lead] == 1 && self.shape()[d] != 1))
+            .map(|d| d as isize)
+            .collect();
         self.sum_dim(dims, true).view(*shape)
     }
 
@@ -374,7 +384,8 @@ impl Tensor {
         } else if p == 1.0 {
             return self.abs().sum_dim(dims, keepdim);
         }
-        let total = if p == 2.0 { self.square().sum_dim(dims, keepdim) } else { self.abs().pow(p).sum_dim(dims, keepdim) };
+        let total =
+            if p == 2.0 { self.square().sum_dim(dims, keepdim) } else { self.abs().pow(p).sum_dim(dims, keepdim) };
         // The root has no derivative at 0: give it a constant 0 there.
         let zero = total.eq_scalar(0.0);
         let safe = total.masked_fill(&zero, 1.0);

@@ -7,6 +7,7 @@ use crate::autograd::{no_gradient, record, record_with_output};
 use crate::dtype::DType;
 use crate::kernels::map;
 use crate::kernels::math::{Num, Real};
+use crate::shape::Layout;
 use crate::{Tensor, dispatch_float, dispatch_num};
 use std::f64::consts::{LN_2, LN_10, PI};
 
@@ -96,8 +97,6 @@ unary_ops! {
     erfc(v) = Real::erfc(v); input |x| (-x.square()).exp() * (-2.0 / PI.sqrt());
     /// 1 / (1 + e^-x); its derivative is y - y^2.
     sigmoid(v) = Real::sigmoid(v); output |y| y - y.square();
-    /// max(x, 0); the derivative at 0 is taken as 0. NaN stays NaN.
-    relu(v) = if v < T::ZERO { T::ZERO } else { v }; output |y| y.gt_scalar(0.0).to_dtype(y.dtype());
     /// x * Phi(x) with the normal distribution function Phi
     /// (Hendrycks and Gimpel, <https://arxiv.org/abs/1606.08415>).
     gelu(v) = v.mul(T::from_f64(0.5)).mul(T::ONE.add(Real::erf(v.mul(T::from_f64(std::f64::consts::FRAC_1_SQRT_2)))));
@@ -188,6 +187,31 @@ impl Tensor {
         record("pow", out, &[self], move |ctx| {
             ctx.set(0, || if e == 0.0 { ctx.grad() * 0.0 } else { ctx.grad() * (saved.pow(e - 1.0) * e) })
         })
+    }
+
+    /// max(x, 0); the derivative at 0 is taken as 0. NaN stays NaN.
+    ///
+    /// # Panics
+    /// If the elements are not f32 or f64.
+    #[track_caller]
+    pub fn relu(&self) -> Tensor {
+        let out = apply!(self, "relu", |v: T| if v < T::ZERO { T::ZERO } else { v });
+        record_with_output("relu", out, &[self], |ctx| ctx.set(0, || ctx.grad().where_positive(ctx.output())))
+    }
+
+    /// This tensor where `y` (of the same shape) is positive, 0 elsewhere: a mask in one pass.
+    #[track_caller]
+    fn where_positive(&self, y: &Tensor) -> Tensor {
+        let (g, y) = (self.contiguous_data(), y.detach().contiguous_data());
+        let out = dispatch_float!(g.dtype(), "relu", T => {
+            let (gs, ys) = (g.read::<T>(), y.read::<T>());
+            let shape = g.shape();
+            Tensor::build::<T>(shape, |out| {
+                map::binary((&gs, &Layout::contiguous(shape)), (&ys, &Layout::contiguous(shape)), &shape, out,
+                    #[inline(always)] |g: T, y: T| if y > T::ZERO { g } else { T::ZERO })
+            })
+        });
+        record("relu_mask", out, &[self], move |ctx| ctx.set(0, || ctx.grad().where_positive(&y)))
     }
 
     /// x limited to `low ..= high`; the gradient passes where x lies inside.

@@ -12,7 +12,10 @@ impl Tensor {
         let known: isize = entries.iter().filter(|&&d| d != -1).product();
         let unknown = entries.iter().filter(|&&d| d == -1).count();
         let n = self.numel() as isize;
-        let bad = unknown > 1 || entries.iter().any(|&d| d < -1) || (unknown == 1 && (known == 0 || n % known != 0)) || (unknown == 0 && known != n);
+        let bad = unknown > 1
+            || entries.iter().any(|&d| d < -1)
+            || (unknown == 1 && (known == 0 || n % known != 0))
+            || (unknown == 0 && known != n);
         if bad {
             fail(op, format_args!("the {n} elements of shape {} cannot take the shape {entries:?}", self.shape()));
         }
@@ -43,7 +46,12 @@ impl Tensor {
         Some(strides)
     }
 
-    fn as_view(&self, op: &'static str, layout: Layout, back: impl Fn(&Tensor) -> Tensor + Send + Sync + 'static) -> Tensor {
+    fn as_view(
+        &self,
+        op: &'static str,
+        layout: Layout,
+        back: impl Fn(&Tensor) -> Tensor + Send + Sync + 'static,
+    ) -> Tensor {
         record(op, self.with_layout(layout), &[self], move |ctx| ctx.set(0, || back(ctx.grad())))
     }
 
@@ -56,7 +64,14 @@ impl Tensor {
     pub fn view(&self, shape: impl IntoShape) -> Tensor {
         let shape = self.infer("view", &shape.into_entries());
         let Some(strides) = self.view_strides(&shape) else {
-            fail("view", format_args!("the elements of shape {} with strides {:?} cannot be seen as {shape} without a copy; use reshape", self.shape(), self.strides()))
+            fail(
+                "view",
+                format_args!(
+                    "the elements of shape {} with strides {:?} cannot be seen as {shape} without a copy; use reshape",
+                    self.shape(),
+                    self.strides()
+                ),
+            )
         };
         let old = self.shape();
         self.as_view("view", Layout { shape, strides, offset: self.layout().offset }, move |g| g.reshape(old))
@@ -215,9 +230,19 @@ impl Tensor {
                 e >= 0 && own.is_none_or(|o| o == 1 || o as isize == e) || e == -1 && own.is_some()
             });
         if !ok {
-            fail("expand", format_args!("shape {} cannot be expanded to {entries:?}: only dimensions of extent 1 can change", self.shape()));
+            fail(
+                "expand",
+                format_args!(
+                    "shape {} cannot be expanded to {entries:?}: only dimensions of extent 1 can change",
+                    self.shape()
+                ),
+            );
         }
-        let full: Vec<usize> = entries.iter().enumerate().map(|(i, &e)| if e == -1 { self.shape()[i - lead] } else { e as usize }).collect();
+        let full: Vec<usize> = entries
+            .iter()
+            .enumerate()
+            .map(|(i, &e)| if e == -1 { self.shape()[i - lead] } else { e as usize })
+            .collect();
         let shape = Shape::new(&full);
         let strides = self.layout().broadcast_strides(&shape);
         // Ctx::set sums the gradient back to this tensor's shape.
@@ -242,7 +267,10 @@ impl Tensor {
     pub fn narrow(&self, dim: isize, start: usize, len: usize) -> Tensor {
         let d = resolve_dim("narrow", dim, self.rank());
         if start + len > self.shape()[d] {
-            fail("narrow", format_args!("positions {start}..{} do not exist in dimension {d} of {}", start + len, self.shape()));
+            fail(
+                "narrow",
+                format_args!("positions {start}..{} do not exist in dimension {d} of {}", start + len, self.shape()),
+            );
         }
         self.slice(dim, start, start + len, 1)
     }
@@ -256,7 +284,10 @@ impl Tensor {
         let d = resolve_dim("slice", dim, self.rank());
         let extent = self.shape()[d];
         if start > end || end > extent || step == 0 {
-            fail("slice", format_args!("{start}..{end} in steps of {step} is not a range of dimension {d} of {}", self.shape()));
+            fail(
+                "slice",
+                format_args!("{start}..{end} in steps of {step} is not a range of dimension {d} of {}", self.shape()),
+            );
         }
         let mut l = *self.layout();
         l.shape.set(d, (end - start).div_ceil(step));
@@ -285,7 +316,9 @@ impl Tensor {
         });
         let n = self.shape()[d];
         record("slice_backward", out, &[self], move |ctx| {
-            ctx.set(0, || ctx.grad().slice(d as isize, start, if n == 0 { start } else { start + (n - 1) * step + 1 }, step))
+            ctx.set(0, || {
+                ctx.grad().slice(d as isize, start, if n == 0 { start } else { start + (n - 1) * step + 1 }, step)
+            })
         })
     }
 
@@ -333,7 +366,10 @@ impl Tensor {
         let d = resolve_dim("unfold", dim, self.rank());
         let extent = self.shape()[d];
         if size > extent || step == 0 {
-            fail("unfold", format_args!("no windows of {size} in steps of {step} in dimension {d} of {}", self.shape()));
+            fail(
+                "unfold",
+                format_args!("no windows of {size} in steps of {step} in dimension {d} of {}", self.shape()),
+            );
         }
         let mut l = *self.layout();
         let stride = l.strides[d];
@@ -345,8 +381,16 @@ impl Tensor {
         self.as_view("unfold", l, move |g| {
             // Window k's element j lies at k * step + j: add the slices of each j back in place.
             let last = g.rank() as isize - 1;
-            let whole = { let mut s = g.shape(); s.remove(last as usize); s.set(d, extent); s };
-            (0..size).map(|j| g.select(last, j).slice_backward(whole, d, j, step)).reduce(|a, b| a + b).unwrap_or_else(|| Tensor::full_of(whole, 0.0, g.dtype()))
+            let whole = {
+                let mut s = g.shape();
+                s.remove(last as usize);
+                s.set(d, extent);
+                s
+            };
+            (0..size)
+                .map(|j| g.select(last, j).slice_backward(whole, d, j, step))
+                .reduce(|a, b| a + b)
+                .unwrap_or_else(|| Tensor::full_of(whole, 0.0, g.dtype()))
         })
     }
 }
@@ -378,6 +422,7 @@ mod tests {
         let x = Tensor::arange(5);
         assert_eq!(x.unfold(0, 3, 2).to_vec::<f32>(), [0.0, 1.0, 2.0, 2.0, 3.0, 4.0]);
         let x = Tensor::arange(6).to_dtype(crate::DType::F64).reshape([2, 3]);
-        gradgradcheck(|x| x[0].unfold(1, 2, 1).square().sum() + x[0].slice(1, 0, 3, 2).exp().sum(), &[x * 0.1]).unwrap();
+        gradgradcheck(|x| x[0].unfold(1, 2, 1).square().sum() + x[0].slice(1, 0, 3, 2).exp().sum(), &[x * 0.1])
+            .unwrap();
     }
 }
