@@ -8,6 +8,7 @@ mod inplace;
 mod join;
 mod matmul;
 mod reduce;
+mod scan;
 mod softmax;
 pub(crate) mod unary;
 mod view;
