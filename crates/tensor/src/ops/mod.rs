@@ -10,5 +10,6 @@ mod matmul;
 mod reduce;
 mod scan;
 mod softmax;
+mod sort;
 pub(crate) mod unary;
 mod view;
