@@ -7,6 +7,7 @@ pub(crate) mod index;
 mod inplace;
 mod join;
 mod matmul;
+pub(crate) mod pad;
 mod reduce;
 mod scan;
 mod softmax;
