@@ -8,6 +8,7 @@ mod inplace;
 mod join;
 mod matmul;
 pub(crate) mod pad;
+mod place;
 mod reduce;
 mod scan;
 mod softmax;
