@@ -9,6 +9,7 @@ mod join;
 mod matmul;
 pub(crate) mod pad;
 mod place;
+mod rearrange;
 mod reduce;
 mod scan;
 mod softmax;
