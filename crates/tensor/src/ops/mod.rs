@@ -3,6 +3,7 @@
 
 pub(crate) mod binary;
 mod cast;
+mod diagonal;
 pub(crate) mod index;
 mod inplace;
 mod join;
