@@ -101,6 +101,27 @@ pub struct Tiles<T> {
     pub kernel: fn(Walk, usize, usize) -> Kernel<T>,
     /// Transposes a block of `lanes` x `lanes`: `dst[p * dst_step + i] = src[i * src_step + p]`.
     pub transpose: unsafe fn(src: *const T, src_step: usize, dst: *mut T, dst_step: usize),
+    /// Copies a matrix of short rows; see [`Rows`].
+    pub copy: unsafe fn(rows: &Rows<T>),
+}
+
+/// A matrix to be copied: `rows` rows of `cols` elements, ahead of which the cache is warmed.
+#[derive(Clone, Copy)]
+pub struct Rows<T> {
+    /// First element of the source.
+    pub src: *const T,
+    /// Elements from one row of the source to the next.
+    pub src_step: usize,
+    /// First element of the copy.
+    pub dst: *mut T,
+    /// Elements from one row of the copy to the next.
+    pub dst_step: usize,
+    /// Number of rows.
+    pub rows: usize,
+    /// Elements in a row.
+    pub cols: usize,
+    /// Whether the copy's rows are filled with zeros to whole vectors.
+    pub pad: bool,
 }
 
 /// One SIMD register. All functions need the instruction set at run time.
@@ -115,8 +136,40 @@ trait Vector: Copy {
     unsafe fn store_first(self, p: *mut Self::T, n: usize);
     /// `self * b + c`.
     unsafe fn fma(self, b: Self, c: Self) -> Self;
-    /// The greater of both; `self` if either is a NaN, given as the second operand of x86's max.
+    /// Zero if negative; a NaN stays.
     unsafe fn relu(self) -> Self;
+    /// Asks for the cache line of an address, which need not be valid.
+    unsafe fn prefetch(p: *const Self::T);
+}
+
+/// Rows of the source that [`copy_rows`] asks for ahead of the one it copies.
+const AHEAD: usize = 12;
+
+#[inline(always)]
+unsafe fn copy_rows<V: Vector>(r: &Rows<V::T>) {
+    let full = r.cols / V::LANES;
+    let rest = r.cols % V::LANES;
+    for i in 0..r.rows {
+        // SAFETY: the caller vouches for all rows; prefetched addresses need not be valid.
+        unsafe {
+            let (src, dst) = (r.src.add(i * r.src_step), r.dst.add(i * r.dst_step));
+            let ahead = src.wrapping_add(AHEAD * r.src_step);
+            for j in 0..full {
+                V::prefetch(ahead.wrapping_add(j * V::LANES));
+                V::load(src.add(j * V::LANES)).store(dst.add(j * V::LANES));
+            }
+            if rest > 0 {
+                V::prefetch(ahead.wrapping_add(full * V::LANES));
+                let v = V::load_first(src.add(full * V::LANES), rest);
+                let dst = dst.add(full * V::LANES);
+                if r.pad {
+                    v.store(dst)
+                } else {
+                    v.store_first(dst, rest)
+                }
+            }
+        }
+    }
 }
 
 /// The body of every tile kernel.
@@ -124,6 +177,12 @@ trait Vector: Copy {
 unsafe fn body<V: Vector, const MR: usize, const NV: usize, const WALK: usize>(t: &Tile<V::T>) {
     // SAFETY: the caller vouches for every address; see `Kernel`.
     unsafe {
+        for i in 0..MR {
+            for j in 0..NV {
+                // The output is touched only at the end: its lines arrive meanwhile.
+                V::prefetch(t.c.wrapping_add(i * t.c_step + j * V::LANES));
+            }
+        }
         let zero = V::splat(V::T::ZERO);
         let mut acc = [[zero; NV]; MR];
         let (mut b, mut a) = (t.b, t.a);
@@ -269,6 +328,11 @@ mod x86 {
                     // SAFETY: AVX-512 is present.
                     unsafe { Self($max($zero(), self.0)) }
                 }
+                #[inline(always)]
+                unsafe fn prefetch(p: *const $t) {
+                    // SAFETY: a prefetch of an invalid address does nothing.
+                    unsafe { _mm_prefetch::<_MM_HINT_T0>(p.cast()) }
+                }
             }
         };
     }
@@ -356,6 +420,11 @@ mod x86 {
                     // SAFETY: AVX2 is present.
                     unsafe { Self($max($zero(), self.0)) }
                 }
+                #[inline(always)]
+                unsafe fn prefetch(p: *const $t) {
+                    // SAFETY: a prefetch of an invalid address does nothing.
+                    unsafe { _mm_prefetch::<_MM_HINT_T0>(p.cast()) }
+                }
             }
         };
     }
@@ -389,7 +458,13 @@ mod x86 {
     );
 
     macro_rules! entry {
-        ($name:ident, $v:ty, $features:literal) => {
+        ($name:ident, $copy:ident, $v:ty, $features:literal) => {
+            #[target_feature(enable = $features)]
+            unsafe fn $copy(r: &Rows<<$v as Vector>::T>) {
+                // SAFETY: forwarded from the caller.
+                unsafe { copy_rows::<$v>(r) }
+            }
+
             #[target_feature(enable = $features)]
             unsafe fn $name<const MR: usize, const NV: usize, const WALK: usize>(
                 t: &Tile<<$v as Vector>::T>,
@@ -399,10 +474,20 @@ mod x86 {
             }
         };
     }
-    entry!(f32x16, F32x16, "avx512f,avx512bw,avx512dq,avx512vl,fma");
-    entry!(f64x8, F64x8, "avx512f,avx512bw,avx512dq,avx512vl,fma");
-    entry!(f32x8, F32x8, "avx2,fma");
-    entry!(f64x4, F64x4, "avx2,fma");
+    entry!(
+        f32x16,
+        copy_f32x16,
+        F32x16,
+        "avx512f,avx512bw,avx512dq,avx512vl,fma"
+    );
+    entry!(
+        f64x8,
+        copy_f64x8,
+        F64x8,
+        "avx512f,avx512bw,avx512dq,avx512vl,fma"
+    );
+    entry!(f32x8, copy_f32x8, F32x8, "avx2,fma");
+    entry!(f64x4, copy_f64x4, F64x4, "avx2,fma");
 
     /// 32 registers: accumulators, a row of `b` and one broadcast.
     fn rows512(walk: Walk, nv: usize) -> usize {
@@ -425,7 +510,7 @@ mod x86 {
     }
 
     macro_rules! tiles512 {
-        ($f:ident, $v:ty, $transpose:expr) => {
+        ($f:ident, $copy:ident, $v:ty, $transpose:expr) => {
             Tiles {
                 lanes: <$v>::LANES,
                 max_vectors: 4,
@@ -439,11 +524,12 @@ mod x86 {
                     ])
                 },
                 transpose: $transpose,
+                copy: $copy,
             }
         };
     }
     macro_rules! tiles256 {
-        ($f:ident, $v:ty) => {
+        ($f:ident, $copy:ident, $v:ty) => {
             Tiles {
                 lanes: <$v>::LANES,
                 max_vectors: 3,
@@ -456,22 +542,28 @@ mod x86 {
                     ])
                 },
                 transpose: transpose_scalar::<$v>,
+                copy: $copy,
             }
         };
     }
 
     pub fn tiles_f32() -> Option<Tiles<f32>> {
         match level() {
-            Level::Avx512 => Some(tiles512!(f32x16, F32x16, transpose_16x16)),
-            Level::Avx2 => Some(tiles256!(f32x8, F32x8)),
+            Level::Avx512 => Some(tiles512!(f32x16, copy_f32x16, F32x16, transpose_16x16)),
+            Level::Avx2 => Some(tiles256!(f32x8, copy_f32x8, F32x8)),
             _ => None,
         }
     }
 
     pub fn tiles_f64() -> Option<Tiles<f64>> {
         match level() {
-            Level::Avx512 => Some(tiles512!(f64x8, F64x8, transpose_scalar::<F64x8>)),
-            Level::Avx2 => Some(tiles256!(f64x4, F64x4)),
+            Level::Avx512 => Some(tiles512!(
+                f64x8,
+                copy_f64x8,
+                F64x8,
+                transpose_scalar::<F64x8>
+            )),
+            Level::Avx2 => Some(tiles256!(f64x4, copy_f64x4, F64x4)),
             _ => None,
         }
     }

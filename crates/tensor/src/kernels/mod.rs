@@ -1,6 +1,6 @@
 //! Kernels: functions over slices and strides that know nothing of `Tensor`.
 
 pub mod gemm;
-mod micro;
+pub mod micro;
 pub mod par;
 pub mod simd;
