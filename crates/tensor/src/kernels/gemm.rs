@@ -5,9 +5,10 @@
 //! alone and the reduction is blocked by constants, so the result does not depend on the number of
 //! threads.
 
-use super::micro::{Real, Rows, Tile, Tiles, Walk};
+use super::micro::{Block, Real, Rows, Tile, Tiles, Walk};
 use super::par;
-use std::cell::RefCell;
+use super::scratch::with_scratch;
+use super::simd::{Level, level};
 use std::ops::Range;
 
 /// Depth of one block of the reduction.
@@ -214,8 +215,10 @@ pub fn gemm_batched<T: Real>(
         }
         job
     };
-    match T::tiles() {
-        Some(tiles) if swap || c_strides.1 == 1 => run_tiles(&tiles, batch, &job, at),
+    match level() {
+        Level::Avx512 | Level::Avx2 if swap || c_strides.1 == 1 => {
+            run_tiles(&T::tiles(), batch, &job, at)
+        }
         _ => run_crate(batch, c_strides, &job, at, swap),
     }
 }
@@ -353,7 +356,7 @@ fn run_tiles<T: Real>(
 }
 
 /// A block of the reduction for one task: its operands as the tiles read them.
-struct Block<'a, T> {
+struct Depth<'a, T> {
     rows: Range<usize>,
     ks: Range<usize>,
     a: Mat<T>,
@@ -386,7 +389,7 @@ fn run_task<T: Real>(
                 pack_rows(tiles, plan, &a, rows.len(), ks.len(), a_buf);
             }
             let a_copy = plan.copy_a.then_some(&*a_buf);
-            let block = Block {
+            let block = Depth {
                 rows: rows.clone(),
                 ks,
                 a,
@@ -405,7 +408,7 @@ fn run_group<T: Real>(
     tiles: &Tiles<T>,
     plan: &Plan,
     job: &Job<T>,
-    block: &Block<'_, T>,
+    block: &Depth<'_, T>,
     panels: Range<usize>,
     b_buf: &mut [T],
 ) {
@@ -484,6 +487,7 @@ fn run_group<T: Real>(
                 a,
                 a_step,
                 table: std::ptr::null(),
+                spread: std::ptr::null(),
                 b,
                 b_step,
                 c,
@@ -577,13 +581,18 @@ fn pack_panel<T: Real>(
         for p in (0..k_full).step_by(lanes) {
             // SAFETY: both blocks of `lanes` x `lanes` are in bounds; `tiles` is of this machine.
             unsafe {
-                (tiles.transpose)(
-                    b.data.add(j * b.col + p),
-                    b.col,
-                    out.as_mut_ptr().add(p * width + j),
-                    width,
-                )
-            };
+                let src = b.data.add(j * b.col + p);
+                let dst = out.as_mut_ptr().add(p * width + j);
+                let block = Block {
+                    src,
+                    src_step: b.col,
+                    dst,
+                    dst_step: width,
+                    rows: lanes,
+                    cols: lanes,
+                };
+                (tiles.transpose)(&block);
+            }
         }
     }
     for (p, line) in out.chunks_exact_mut(width).enumerate() {
@@ -662,278 +671,5 @@ fn run_crate<T: Real>(
     });
 }
 
-thread_local! {
-    static SCRATCH: RefCell<Vec<Line>> = const { RefCell::new(Vec::new()) };
-}
-
-/// One cache line of scratch memory.
-#[derive(Clone, Copy)]
-#[repr(align(64))]
-struct Line {
-    _bytes: [u64; 8],
-}
-
-/// Lends `f` a buffer of `len` elements that this thread keeps for the next call. Its contents are
-/// arbitrary; it begins at a multiple of 64 bytes.
-pub(crate) fn with_scratch<T: Real, R>(len: usize, f: impl FnOnce(&mut [T]) -> R) -> R {
-    // Taken out of its cell, so that a nested call gets a buffer of its own.
-    let mut blocks = SCRATCH.with(|cell| std::mem::take(&mut *cell.borrow_mut()));
-    let need = (len * size_of::<T>()).div_ceil(size_of::<Line>());
-    if blocks.len() < need {
-        blocks.resize(need, Line { _bytes: [0; 8] });
-    }
-    // SAFETY: the blocks hold at least `len` elements of a float type, for which all bits are valid.
-    let result = f(unsafe { std::slice::from_raw_parts_mut(blocks.as_mut_ptr().cast(), len) });
-    SCRATCH.with(|cell| {
-        let mut kept = cell.borrow_mut();
-        if kept.len() < blocks.len() {
-            *kept = blocks;
-        }
-    });
-    result
-}
-
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    fn noise(len: usize, seed: u64) -> Vec<f64> {
-        let mut s = seed.wrapping_mul(0x9e37_79b9_7f4a_7c15) | 1;
-        (0..len)
-            .map(|_| {
-                s ^= s << 13;
-                s ^= s >> 7;
-                s ^= s << 17;
-                (s >> 11) as f64 / (1u64 << 52) as f64 - 1.0
-            })
-            .collect()
-    }
-
-    fn case<T: Real>(
-        m: usize,
-        n: usize,
-        k: usize,
-        layout: usize,
-        alpha: f64,
-        beta: f64,
-        bias: bool,
-        relu: bool,
-        tol: f64,
-    ) {
-        let real = |v: &[f64]| v.iter().map(|&x| T::from_f64(x)).collect::<Vec<T>>();
-        // Strides: plain, transposed, padded and doubly strided.
-        let strides = |rows: usize, cols: usize, kind: usize| match kind {
-            0 => (cols, 1),
-            1 => (1, rows),
-            2 => (cols + 3, 1),
-            _ => (2 * cols + 1, 2),
-        };
-        let size = |rows: usize, cols: usize| (2 * cols + 4) * (rows + 1) + 8;
-        let (sa, sb, sc) = (
-            strides(m, k, layout & 3),
-            strides(k, n, layout >> 2 & 3),
-            strides(m, n, layout >> 4 & 3),
-        );
-        let (a, b) = (real(&noise(size(m, k), 1)), real(&noise(size(k, n), 2)));
-        let mut c = real(&noise(size(m, n), 3));
-        let before = c.clone();
-        let terms = real(&noise(n, 4));
-        let epilogue = Epilogue {
-            bias: bias.then_some(&terms[..]),
-            relu,
-        };
-        gemm(
-            m,
-            n,
-            k,
-            T::from_f64(alpha),
-            &a,
-            sa,
-            &b,
-            sb,
-            T::from_f64(beta),
-            &mut c,
-            sc,
-            epilogue,
-        );
-        let mut touched = vec![false; c.len()];
-        for i in 0..m {
-            for j in 0..n {
-                let dot: f64 = (0..k)
-                    .map(|p| a[i * sa.0 + p * sa.1].to_f64() * b[p * sb.0 + j * sb.1].to_f64())
-                    .sum();
-                let at = i * sc.0 + j * sc.1;
-                let mut want = alpha * dot;
-                if beta != 0.0 {
-                    want += beta * before[at].to_f64();
-                }
-                if bias {
-                    want += terms[j].to_f64();
-                }
-                if relu {
-                    want = want.max(0.0);
-                }
-                let got = c[at].to_f64();
-                assert!(
-                    (got - want).abs() <= tol * (k as f64 + 1.0),
-                    "{m} {n} {k} layout {layout} at {i},{j}: {got} {want}"
-                );
-                touched[at] = true;
-            }
-        }
-        assert!(
-            (0..c.len()).all(|i| touched[i] || c[i] == before[i]),
-            "{m} {n} {k} layout {layout}: wrote outside c"
-        );
-    }
-
-    #[test]
-    fn agrees_with_the_definition() {
-        let shapes = [
-            (0, 3, 4),
-            (3, 0, 4),
-            (3, 4, 0),
-            (1, 1, 1),
-            (1, 17, 33),
-            (33, 1, 17),
-            (5, 7, 3),
-            (16, 16, 16),
-            (17, 33, 65),
-            (64, 10, 40),
-            (10, 64, 40),
-            (70, 129, 31),
-            (257, 65, 19),
-            (23, 40, 1100),
-            (300, 50, 70),
-        ];
-        for (s, &(m, n, k)) in shapes.iter().enumerate() {
-            for layout in 0..64 {
-                let (alpha, beta) = [(1.0, 0.0), (0.5, 1.0), (1.0, -2.0)][(layout + s) % 3];
-                case::<f32>(
-                    m,
-                    n,
-                    k,
-                    layout,
-                    alpha,
-                    beta,
-                    layout % 2 == 0,
-                    layout % 5 == 0,
-                    3e-7,
-                );
-                case::<f64>(
-                    m,
-                    n,
-                    k,
-                    layout,
-                    alpha,
-                    beta,
-                    layout % 2 == 1,
-                    layout % 5 == 1,
-                    1e-15,
-                );
-            }
-        }
-    }
-
-    #[test]
-    fn batches_share_operands_by_zero_offsets() {
-        let (batch, m, n, k) = (5, 9, 21, 13);
-        let (a, b) = (noise(batch * m * k, 5), noise(k * n, 6));
-        let mut c = vec![f64::NAN; batch * m * n];
-        let offsets = |i: usize| (i * m * k, 0, i * m * n);
-        gemm_batched(
-            batch,
-            m,
-            n,
-            k,
-            1.0,
-            &a,
-            (k, 1),
-            &b,
-            (n, 1),
-            0.0,
-            &mut c,
-            (n, 1),
-            Epilogue::default(),
-            offsets,
-        );
-        for (at, &got) in c.iter().enumerate() {
-            let (i, j) = (at / n, at % n);
-            let want: f64 = (0..k).map(|p| a[i * k + p] * b[p * n + j]).sum();
-            assert!((got - want).abs() < 1e-13);
-        }
-    }
-
-    #[test]
-    fn the_result_does_not_depend_on_the_number_of_threads() {
-        let (m, n, k) = (150, 300, 900);
-        let real = |v: Vec<f64>| v.into_iter().map(|x| x as f32).collect::<Vec<f32>>();
-        let (a, b) = (real(noise(m * k, 7)), real(noise(k * n, 8)));
-        let mut results = Vec::new();
-        for threads in [1, 2, 3] {
-            par::set_threads(threads);
-            let mut c = vec![0.0f32; m * n];
-            gemm(
-                m,
-                n,
-                k,
-                1.0,
-                &a,
-                (k, 1),
-                &b,
-                (1, k),
-                0.0,
-                &mut c,
-                (n, 1),
-                Epilogue::default(),
-            );
-            results.push(c.iter().map(|v| v.to_bits()).collect::<Vec<_>>());
-        }
-        assert!(results.windows(2).all(|w| w[0] == w[1]));
-    }
-
-    #[test]
-    fn nan_and_infinity_pass_through() {
-        let mut c = vec![0.0f32; 4];
-        let a = [f32::NAN, 0.0, 0.0, f32::INFINITY];
-        let eye = [1.0f32, 0.0, 0.0, 1.0];
-        let relu = Epilogue {
-            bias: None,
-            relu: true,
-        };
-        gemm(
-            2,
-            2,
-            2,
-            1.0,
-            &a,
-            (2, 1),
-            &eye,
-            (2, 1),
-            0.0,
-            &mut c,
-            (2, 1),
-            relu,
-        );
-        assert!(c[0].is_nan() && c[3] == f32::INFINITY);
-    }
-
-    #[test]
-    #[should_panic(expected = "leaves its slices")]
-    fn a_short_slice_is_refused() {
-        gemm(
-            2,
-            2,
-            2,
-            1.0f32,
-            &[0.0; 3],
-            (2, 1),
-            &[0.0; 4],
-            (2, 1),
-            0.0,
-            &mut [0.0; 4],
-            (2, 1),
-            Epilogue::default(),
-        );
-    }
-}
+mod tests;

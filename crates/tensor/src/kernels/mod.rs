@@ -3,4 +3,5 @@
 pub mod gemm;
 pub mod micro;
 pub mod par;
+pub(crate) mod scratch;
 pub mod simd;
