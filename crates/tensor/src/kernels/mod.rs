@@ -1,5 +1,6 @@
 //! Kernels: functions over slices and strides that know nothing of `Tensor`.
 
+pub mod conv;
 pub mod gemm;
 pub mod micro;
 pub mod par;
