@@ -89,7 +89,7 @@ pub struct DataConfig {
     /// Seed of every split; apart from `seed` so that the test set stays when the seed changes.
     pub split_seed: u64,
     /// Where mean and deviation come from.
-    pub normalize: Normalize,
+    pub normalize: Scaling,
     /// The mean of each channel when `normalize` is `fixed`.
     pub mean: Vec<f64>,
     /// The deviation of each channel when `normalize` is `fixed`.
@@ -103,7 +103,7 @@ impl Default for DataConfig {
             dir: String::new(),
             validation: 0.1,
             split_seed: 0,
-            normalize: Normalize::Train,
+            normalize: Scaling::Train,
             mean: vec![0.5],
             std: vec![0.5],
         }
@@ -113,7 +113,7 @@ impl Default for DataConfig {
 /// Where the mean and deviation of the pixels come from.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
-pub enum Normalize {
+pub enum Scaling {
     /// Measured on the training part.
     Train,
     /// Given in the recipe.
@@ -297,7 +297,7 @@ impl Recipe {
             return wrong("data.std", "above 0", &format!("{:?}", self.data.std));
         }
         let row = datasets::find(&self.data.name)?;
-        if !row.needs_dir && !self.data.dir.is_empty() {
+        if row.files.is_none() && !self.data.dir.is_empty() {
             return Err(TrainError::Recipe(format!(
                 "data set `{}` is bundled and reads no directory, but got `{}`",
                 row.name, self.data.dir
@@ -363,7 +363,7 @@ fn section_defaults(section: &str, choice: &str) -> Result<Table> {
         }
         "data" => {
             let row = datasets::find(choice)
-                .map_err(|_| unknown(&datasets::DATASETS.iter().map(|d| d.name).collect::<Vec<_>>()))?;
+                .map_err(|_| unknown(&gradus_data::DATASETS.iter().map(|d| d.name).collect::<Vec<_>>()))?;
             Value::try_from(DataConfig { name: row.name.into(), ..DataConfig::default() })
         }
         "optimizer" => Value::try_from(
