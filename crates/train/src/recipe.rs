@@ -376,3 +376,64 @@ fn section_defaults(section: &str, choice: &str) -> Result<Table> {
         other => unreachable!("the defaults of a section are a table, not {other:?}"),
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const NONE: &[&str] = &[];
+
+    #[test]
+    fn every_built_in_recipe_is_valid_and_survives_being_written() {
+        for (name, _) in RECIPES {
+            let recipe = Recipe::load(name, NONE).unwrap();
+            assert_eq!(recipe.name, name);
+            assert!(!recipe.description.is_empty());
+            assert_eq!(Recipe::parse(&recipe.to_toml(), NONE).unwrap(), recipe);
+        }
+    }
+
+    #[test]
+    fn choosing_another_optimizer_or_schedule_starts_from_its_defaults() {
+        let recipe = Recipe::load("digits", &["optimizer.name=sgd", "optimizer.momentum=0.9", "schedule.name=step"]).unwrap();
+        assert_eq!(recipe.optimizer, OptimizerConfig::Sgd(SgdConfig { momentum: 0.9, ..SgdConfig::default() }));
+        assert_eq!(recipe.schedule, Schedule::by_name("step").unwrap());
+        let error = Recipe::load("digits", &["optimizer.momentum=0.9"]).unwrap_err().to_string();
+        assert!(error.starts_with("unknown setting `optimizer.momentum`"), "{error}");
+    }
+
+    #[test]
+    fn every_name_is_an_optimizer_over_parameters() {
+        for name in OptimizerConfig::NAMES {
+            let config = OptimizerConfig::by_name(name).unwrap();
+            assert_eq!(config.init(vec![Tensor::zeros([2]).requires_grad_(true)]).lr(), config.lr());
+        }
+    }
+
+    #[test]
+    fn parts_that_do_not_fit_each_other_are_refused() {
+        let error = |settings: &[&str]| Recipe::load("digits", settings).unwrap_err().to_string();
+        for (setting, says) in [
+            ("loss=nll", "`nll` needs log-probabilities"),
+            ("data.dir=x", "is bundled and reads no directory"),
+            ("data.name=mnist", "takes [1, 8, 8]"),
+            ("model.dropout=1.5", "`dropout` must be"),
+            ("model.channels=[1, 2]", "model.channels"),
+            ("name=a/b", "setting `name`"),
+            ("data.validation=1", "between 0 and 1"),
+            ("seed=-1", "setting `seed`"),
+        ] {
+            assert!(error(&[setting]).contains(says), "{setting}: {}", error(&[setting]));
+        }
+    }
+
+    #[test]
+    fn a_recipe_needs_a_model_and_a_data_set_and_defaults_the_rest() {
+        let error = Recipe::parse("name = \"x\"", NONE).unwrap_err().to_string();
+        assert!(error.starts_with("setting `model.name`: a recipe must set it. Choices: digits-cnn"), "{error}");
+        let short = "name = \"x\"\n[model]\nname = \"digits-cnn\"\n[data]\nname = \"digits\"";
+        let recipe = Recipe::parse(short, NONE).unwrap();
+        assert_eq!((recipe.epochs, recipe.loss), (10, Loss::CrossEntropy));
+        assert_eq!(recipe.optimizer, OptimizerConfig::by_name("adamw").unwrap());
+    }
+}
