@@ -304,7 +304,16 @@ impl Recipe {
             )));
         }
         let model = gradus_models::find(&self.model.name).map_err(|e| TrainError::Recipe(e.to_string()))?;
-        model.check(&self.model.config).map_err(|e| TrainError::Recipe(e.to_string()))?;
+        if let Err(e) = model.check(&self.model.config) {
+            // The setting that is wrong even when all others are at their defaults.
+            let culprit = self.model.config.iter().find(|(key, value)| {
+                let mut alone = model.default_architecture().config;
+                alone.insert((*key).clone(), (*value).clone());
+                model.check(&alone).is_err()
+            });
+            let place = culprit.map_or_else(String::new, |(key, _)| format!("setting `model.{key}`: "));
+            return Err(TrainError::Recipe(format!("{place}{e}")));
+        }
         if model.output == gradus_models::Output::Logits && self.loss == Loss::Nll {
             return Err(TrainError::Recipe(format!(
                 "setting `loss`: `nll` needs log-probabilities, but model `{}` gives logits; use `cross-entropy`",
@@ -418,7 +427,7 @@ mod tests {
             ("data.dir=x", "is bundled and reads no directory"),
             ("data.name=mnist", "takes [1, 8, 8]"),
             ("model.dropout=1.5", "`dropout` must be"),
-            ("model.channels=[1, 2]", "model.channels"),
+            ("model.channels=[1, 2]", "setting `model.channels`: model `digits-cnn`: invalid length 2"),
             ("name=a/b", "setting `name`"),
             ("data.validation=1", "between 0 and 1"),
             ("seed=-1", "setting `seed`"),
