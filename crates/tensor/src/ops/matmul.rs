@@ -214,6 +214,14 @@ fn product(a: &Tensor, b: &Tensor) -> Tensor {
 fn multiply<T: Real + Num + Plain>(a: &Tensor, b: &Tensor, bias: Option<&[T]>, out: &mut [T]) {
     let r = a.rank();
     let (m, k, n) = (a.size(-2), a.size(-1), b.size(-1));
+    if k == 0 {
+        // A sum of nothing; a view without elements may begin past the end of its storage.
+        match bias {
+            Some(bias) => out.chunks_exact_mut(n.max(1)).for_each(|row| row.copy_from_slice(bias)),
+            None => out.fill(<T as Num>::ZERO),
+        }
+        return;
+    }
     let (la, lb) = (a.layout(), b.layout());
     let (sa, sb) = ((la.strides[r - 2], la.strides[r - 1]), (lb.strides[r - 2], lb.strides[r - 1]));
     let (ga, gb) = (a.read_storage::<T>(), b.read_storage::<T>());

@@ -214,7 +214,8 @@ impl Tensor {
         record("relu_mask", out, &[self], move |ctx| ctx.set(0, || ctx.grad().where_positive(&y)))
     }
 
-    /// x limited to `low ..= high`; the gradient passes where x lies inside.
+    /// x limited to `low ..= high`; the gradient passes where x lies strictly inside
+    /// (as in PyTorch).
     ///
     /// # Panics
     /// If the elements are not f32 or f64.
@@ -228,7 +229,7 @@ impl Tensor {
         let saved = self.save();
         record("clamp", out, &[self], move |ctx| {
             ctx.set(0, || {
-                let inside = saved.ge_scalar(low).logical_and(&saved.le_scalar(high));
+                let inside = saved.gt_scalar(low).logical_and(&saved.lt_scalar(high));
                 ctx.grad() * inside.to_dtype(saved.dtype())
             })
         })
