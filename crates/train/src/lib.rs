@@ -28,7 +28,7 @@ pub use recipe::{
     AdamConfig, DataConfig, Loss, OptimizerConfig, RECIPES, Recipe, Scaling, SgdConfig,
 };
 pub use run::{Measured, Summary, Trained};
-pub use run_dir::{RunDir, write_atomically};
+pub use run_dir::RunDir;
 pub use schedule::{Constant, Cosine, Schedule, Step};
 pub use trainer::{Trainer, evaluate, test};
 pub use watchers::{Checkpoints, Interrupt, MetricsLog, NanGuard, Report, best_epoch};

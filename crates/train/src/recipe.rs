@@ -5,7 +5,8 @@ use crate::error::{Result, TrainError, did_you_mean};
 use crate::schedule::Schedule;
 use crate::settings;
 use gradus_models::Architecture;
-use gradus_nn as nn;
+use gradus_nn::losses::{cross_entropy, nll_loss};
+use gradus_nn::optim::{Adam, AdamW, Optimizer, Sgd};
 use gradus_tensor::Tensor;
 use serde::{Deserialize, Serialize};
 use std::path::Path;
@@ -70,8 +71,8 @@ impl Loss {
     #[track_caller]
     pub fn of(self, outputs: &Tensor, labels: &Tensor) -> Tensor {
         match self {
-            Loss::CrossEntropy => nn::cross_entropy(outputs, labels),
-            Loss::Nll => nn::nll_loss(outputs, labels),
+            Loss::CrossEntropy => cross_entropy(outputs, labels),
+            Loss::Nll => nll_loss(outputs, labels),
         }
     }
 }
@@ -197,16 +198,16 @@ impl OptimizerConfig {
     }
 
     /// The optimiser over `parameters`.
-    pub fn init(&self, parameters: Vec<Tensor>) -> Box<dyn nn::Optimizer> {
+    pub fn init(&self, parameters: Vec<Tensor>) -> Box<dyn Optimizer> {
         match self {
             OptimizerConfig::Sgd(c) => Box::new(
-                nn::Sgd::new(parameters, c.lr).momentum(c.momentum).nesterov(c.nesterov).weight_decay(c.weight_decay),
+                Sgd::new(parameters, c.lr).momentum(c.momentum).nesterov(c.nesterov).weight_decay(c.weight_decay),
             ),
             OptimizerConfig::Adam(c) => Box::new(
-                nn::Adam::new(parameters, c.lr).betas(c.betas[0], c.betas[1]).eps(c.eps).weight_decay(c.weight_decay),
+                Adam::new(parameters, c.lr).betas(c.betas[0], c.betas[1]).eps(c.eps).weight_decay(c.weight_decay),
             ),
             OptimizerConfig::AdamW(c) => Box::new(
-                nn::AdamW::new(parameters, c.lr).betas(c.betas[0], c.betas[1]).eps(c.eps).weight_decay(c.weight_decay),
+                AdamW::new(parameters, c.lr).betas(c.betas[0], c.betas[1]).eps(c.eps).weight_decay(c.weight_decay),
             ),
         }
     }

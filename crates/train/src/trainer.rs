@@ -6,7 +6,8 @@ use crate::metrics::{Confusion, EpochMetrics, Running};
 use crate::recipe::Loss;
 use crate::schedule::Schedule;
 use gradus_data::DataLoader;
-use gradus_nn::{Forward, Optimizer};
+use gradus_nn::Forward;
+use gradus_nn::optim::Optimizer;
 use gradus_tensor::{Tensor, no_grad};
 use std::time::Instant;
 
