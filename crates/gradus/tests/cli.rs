@@ -76,7 +76,7 @@ impl Place {
     }
 
     fn quick(&self, more: &[&str]) -> Ran {
-        self.run(&[&QUICK, &["--epochs", "2"], more].concat())
+        self.run(&[&QUICK[..], &["--epochs", "2"], more].concat())
     }
 
     fn quick_mnist(&self) -> Ran {
@@ -332,7 +332,7 @@ fn a_run_directory_that_cannot_be_made_is_one_message() {
 fn a_loss_that_is_no_number_stops_the_run_and_names_the_layer() {
     let place = Place::new();
     let ran = place.quick(&["--set", "optimizer.lr=1e30"]);
-    ran.fails(1, &["the loss became", "in the layer `", "conv", "last.safetensors"]);
+    ran.fails(1, &["the loss became", "in the layer `", "last.safetensors"]);
     // The checkpoint of the last good state is whole and usable.
     place.write_image("one.png", 8);
     assert_eq!(place.run(&["predict", "runs/digits-001", "one.png"]).code, Some(0));
