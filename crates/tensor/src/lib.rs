@@ -12,6 +12,7 @@
 pub mod autograd;
 mod display;
 mod dtype;
+pub mod io;
 mod kernels;
 pub mod memory;
 mod ops;
