@@ -9,6 +9,7 @@ pub(crate) mod math;
 pub(crate) mod micro;
 pub(crate) mod par;
 pub(crate) mod reduce;
+pub(crate) mod scan;
 pub(crate) mod simd;
 pub(crate) mod softmax;
 pub(crate) mod strided;

@@ -3,11 +3,17 @@
 
 pub(crate) mod binary;
 mod cast;
+mod diagonal;
 pub(crate) mod index;
 mod inplace;
 mod join;
 mod matmul;
+pub(crate) mod pad;
+mod place;
+mod rearrange;
 mod reduce;
+mod scan;
 mod softmax;
+mod sort;
 pub(crate) mod unary;
 mod view;

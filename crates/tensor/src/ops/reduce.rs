@@ -76,7 +76,7 @@ impl Tensor {
     }
 
     /// Small integers and truth values are summed and multiplied in i64, as PyTorch does.
-    fn widened(&self) -> Tensor {
+    pub(crate) fn widened(&self) -> Tensor {
         if self.dtype().is_float() { self.clone() } else { self.to_dtype(DType::I64) }
     }
 
