@@ -1,0 +1,17 @@
+//! Layers, one file each.
+
+mod activations;
+mod batch_norm;
+mod dropout;
+mod embedding;
+mod flatten;
+mod linear;
+mod sequential;
+
+pub use activations::{Identity, LogSoftmax, ReLU, Sigmoid, Softmax, Tanh};
+pub use batch_norm::{BatchNorm, BatchNorm1d, BatchNorm2d, BatchNorm3d};
+pub use dropout::Dropout;
+pub use embedding::Embedding;
+pub use flatten::Flatten;
+pub use linear::Linear;
+pub use sequential::Sequential;
