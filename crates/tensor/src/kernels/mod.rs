@@ -7,6 +7,7 @@ pub(crate) mod gemm;
 pub(crate) mod map;
 pub(crate) mod math;
 pub(crate) mod micro;
+pub(crate) mod optim;
 pub(crate) mod par;
 pub(crate) mod reduce;
 pub(crate) mod scan;
