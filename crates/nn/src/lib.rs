@@ -7,6 +7,7 @@ pub mod init;
 pub mod layers;
 pub mod losses;
 pub mod module;
+pub mod optim;
 pub mod serialize;
 
 pub use layers::*;

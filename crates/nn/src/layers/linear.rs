@@ -1,7 +1,7 @@
 //! Fully connected layer.
 
-use crate::module::{Forward, Module, Param, Scope};
 use crate::init::by_fan_in;
+use crate::module::{Forward, Module, Param, Scope};
 use gradus_tensor::{Tensor, fail};
 
 /// A fully connected layer: y = x W^T + b.
@@ -65,7 +65,10 @@ impl Forward for Linear {
         let _scope = self.scope.enter();
         if x.shape().last() != Some(&self.in_features()) {
             let (found, inputs) = (x.shape(), self.in_features());
-            fail("Linear", format_args!("needs an input [..., {inputs}] (the weight is {}), got {found}", self.weight.shape()));
+            fail(
+                "Linear",
+                format_args!("needs an input [..., {inputs}] (the weight is {}), got {found}", self.weight.shape()),
+            );
         }
         x.linear(&self.weight, self.bias.as_deref())
     }

@@ -83,7 +83,9 @@ impl Targets {
         let mut expected = x.shape().to_vec();
         if x.rank() == 0 || expected.remove(dim) != x.size(dim as isize) || expected[..] != labels.shape()[..] {
             let message = format_args!(
-                "needs an input [N, C, ...] and labels [N, ...], got {} and {}", x.shape(), labels.shape()
+                "needs an input [N, C, ...] and labels [N, ...], got {} and {}",
+                x.shape(),
+                labels.shape()
             );
             fail(op, message);
         }

@@ -8,9 +8,11 @@ mod anomaly;
 mod backward;
 mod gradcheck;
 mod graph;
+mod trace;
 
 pub use anomaly::{Anomaly, detect_anomaly};
 pub use backward::{GradOptions, grad};
+pub use trace::{Traced, trace};
 pub use gradcheck::{GradCheck, gradcheck, gradgradcheck};
 
 use crate::shape::{Layout, Shape};
@@ -353,6 +355,7 @@ fn attach(
     with_output: bool,
 ) -> Tensor {
     anomaly::inspect(op, &out);
+    trace::note(op, &out);
     if !is_grad_enabled() || !inputs.iter().any(|t| t.requires_grad()) {
         return out;
     }
