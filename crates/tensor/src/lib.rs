@@ -27,6 +27,7 @@ pub use autograd::{is_grad_enabled, no_grad, set_grad_enabled};
 pub use dtype::{DType, Element};
 pub use half::{bf16, f16};
 pub use kernels::par::{set_threads, threads};
+pub use ops::conv::ConvConfig;
 pub use ops::pad::PadMode;
 pub use random::{RngState, manual_seed, rng_state, set_rng_state};
 pub use scope::fail;

@@ -12,8 +12,8 @@ mod trace;
 
 pub use anomaly::{Anomaly, detect_anomaly};
 pub use backward::{GradOptions, grad};
-pub use trace::{Traced, trace};
 pub use gradcheck::{GradCheck, gradcheck, gradgradcheck};
+pub use trace::{Traced, trace};
 
 use crate::shape::{Layout, Shape};
 use crate::storage::Storage;

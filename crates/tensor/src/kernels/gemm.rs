@@ -5,15 +5,24 @@
 //! alone and the reduction is blocked by constants, so the result does not depend on the number of
 //! threads.
 
-use super::micro::{Real, Tile, Tiles, Walk};
+use super::micro::{Block, Real, Rows, Tile, Tiles, Walk};
 use super::par;
-use std::cell::RefCell;
+use super::scratch::with_scratch;
+use super::simd::{Level, level};
 use std::ops::Range;
 
 /// Depth of one block of the reduction.
 const KC: usize = 512;
 /// Most rows of `a` in one task.
-const MC: usize = 256;
+const MC: usize = 512;
+/// Rows up to which `b` is read where it lies rather than copied.
+const DIRECT_ROWS: usize = 16;
+/// Depth up to which `b` is read where it lies rather than copied.
+const DIRECT_DEPTH: usize = 64;
+/// Elements of `b` that are held ready at once: they fit the second-level cache.
+const GROUP: usize = 32 * 1024;
+/// Floating-point operations that make a task of their own.
+const TASK_FLOPS: usize = 800_000;
 /// Floating-point operations below which a product stays on the calling thread.
 const SERIAL_FLOPS: usize = 400_000;
 
@@ -153,8 +162,8 @@ pub fn gemm_batched<T: Real>(
         }
         job
     };
-    match T::tiles() {
-        Some(tiles) if swap || c_strides.1 == 1 => run_tiles(&tiles, batch, &job, at),
+    match level() {
+        Level::Avx512 | Level::Avx2 if swap || c_strides.1 == 1 => run_tiles(&T::tiles(), batch, &job, at),
         _ => run_crate(batch, c_strides, &job, at, swap),
     }
 }
@@ -202,25 +211,46 @@ fn part(len: usize, parts: usize, i: usize) -> Range<usize> {
 #[derive(Clone, Copy)]
 struct Plan {
     walk: Walk,
-    /// Whether `a` has no unit stride and is copied first.
+    /// Whether `a` is copied so that the rows of a tile are neighbours.
     copy_a: bool,
-    panels: usize,
+    /// Whether full panels of `b` are read where they lie.
+    direct_b: bool,
+    /// Vectors in a row of `c`, dealt out evenly to `panels`.
     vectors: usize,
+    panels: usize,
+    /// Panels that are held ready at once.
+    group: usize,
     row_parts: usize,
     panel_parts: usize,
 }
 
 impl Plan {
     fn new<T: Real>(tiles: &Tiles<T>, job: &Job<T>) -> Plan {
-        let copy_a = job.a.row != 1 && job.a.col != 1;
-        let walk = if copy_a || job.a.row == 1 { Walk::Rows } else { Walk::Depth };
-        let vectors = job.n.div_ceil(tiles.lanes);
-        let panels = vectors.div_ceil(tiles.max_vectors);
-        let row_parts = job.m.div_ceil(MC);
-        let flops = 2 * job.m * job.n * job.k;
-        let tasks = (flops / SERIAL_FLOPS).clamp(1, 64);
+        let (m, n, k) = (job.m, job.n, job.k);
+        let vectors = n.div_ceil(tiles.lanes);
+        let rows_near = job.a.row == 1 || job.a.col != 1;
+        let walk = if rows_near { Walk::Rows } else { Walk::Depth };
+        let widest = if rows_near { tiles.max_vectors.min(2) } else { tiles.max_vectors };
+        let panels = vectors.div_ceil(widest);
+        let copy_a = rows_near && (job.a.row != 1 || k > 8 && (panels > 2 || m > 64));
+        let direct_b = job.b.col == 1 && (m <= DIRECT_ROWS || k <= DIRECT_DEPTH);
+        let mr = (tiles.max_rows)(walk, vectors.min(widest));
+        let tasks = (2 * m * n * k / TASK_FLOPS).clamp(1, 32);
+        let mut row_parts = m.div_ceil(MC);
+        if k <= DIRECT_DEPTH {
+            row_parts = row_parts.max(tasks.min(m.div_ceil(2 * mr)));
+        }
         let panel_parts = panels.min(tasks.div_ceil(row_parts));
-        Plan { walk, copy_a, panels, vectors, row_parts, panel_parts }
+        if row_parts * panel_parts < 4 && tasks >= 4 {
+            row_parts = row_parts.max((4 / panel_parts).min(m.div_ceil(2 * mr)));
+        }
+        let group = (GROUP / (k.clamp(1, KC) * widest * tiles.lanes)).max(1);
+        Plan { walk, copy_a, direct_b, vectors, panels, group, row_parts, panel_parts }
+    }
+
+    /// Elements of one panel in the buffer.
+    fn panel_len<T: Real>(&self, tiles: &Tiles<T>, depth: usize) -> usize {
+        depth * self.vectors.div_ceil(self.panels) * tiles.lanes
     }
 }
 
@@ -241,83 +271,138 @@ fn run_tiles<T: Real>(tiles: &Tiles<T>, batch: usize, job: &Job<T>, at: impl Fn(
     }
 }
 
+/// A block of the reduction for one task: its operands as the tiles read them.
+struct Depth<'a, T> {
+    rows: Range<usize>,
+    ks: Range<usize>,
+    a: Mat<T>,
+    a_copy: Option<&'a [T]>,
+}
+
 fn run_task<T: Real>(tiles: &Tiles<T>, plan: &Plan, job: &Job<T>, rows: Range<usize>, panels: Range<usize>) {
-    let width = tiles.max_vectors * tiles.lanes;
     let depth = job.k.min(KC);
-    let a_len = if plan.copy_a { rows.len() * job.k } else { 0 };
-    with_scratch(depth * width + a_len, |scratch: &mut [T]| {
-        let (b_buf, a_buf) = scratch.split_at_mut(depth * width);
-        let mut a = job.a;
-        // SAFETY: the rows exist.
-        a.data = unsafe { a.data.add(rows.start * a.row) };
-        if plan.copy_a {
-            pack_rows(&a, rows.len(), job.k, a_buf);
-            a = Mat { data: a_buf.as_ptr(), row: 1, col: rows.len() };
-        }
-        for panel in panels {
-            let vectors = part(plan.vectors, plan.panels, panel);
-            run_panel(tiles, plan, job, &a, rows.clone(), vectors, b_buf);
+    let group = plan.group.min(panels.len());
+    let b_len = group * plan.panel_len(tiles, depth);
+    let a_len = if plan.copy_a { rows.len() * depth } else { 0 };
+    with_scratch(b_len + a_len, |scratch: &mut [T]| {
+        let (b_buf, a_buf) = scratch.split_at_mut(b_len);
+        for d in 0..job.k.div_ceil(KC).max(1) {
+            let ks = d * KC..job.k.min((d + 1) * KC);
+            // SAFETY: the block exists.
+            let data = unsafe { job.a.data.add(rows.start * job.a.row + ks.start * job.a.col) };
+            let a = Mat { data, ..job.a };
+            if plan.copy_a {
+                pack_rows(tiles, plan, &a, rows.len(), ks.len(), a_buf);
+            }
+            let a_copy = plan.copy_a.then_some(&*a_buf);
+            let block = Depth { rows: rows.clone(), ks, a, a_copy };
+            for first in panels.clone().step_by(group.max(1)) {
+                let some = first..panels.end.min(first + group);
+                run_group(tiles, plan, job, &block, some, b_buf);
+            }
         }
     });
 }
 
-/// One column panel: all blocks of the reduction, all row blocks.
-fn run_panel<T: Real>(
+/// One group of column panels: makes `b` ready, then runs over all row blocks.
+fn run_group<T: Real>(
     tiles: &Tiles<T>,
     plan: &Plan,
     job: &Job<T>,
-    a: &Mat<T>,
-    rows: Range<usize>,
-    vectors: Range<usize>,
+    block: &Depth<'_, T>,
+    panels: Range<usize>,
     b_buf: &mut [T],
 ) {
-    let nv = vectors.len();
-    let first = vectors.start * tiles.lanes;
-    let cols = (job.n - first).min(nv * tiles.lanes);
-    let blocks = rows.len().div_ceil((tiles.max_rows)(plan.walk, nv));
-    let depths = job.k.div_ceil(KC).max(1);
-    for d in 0..depths {
-        let ks = d * KC..job.k.min((d + 1) * KC);
-        // SAFETY: the block exists.
-        let b = Mat { data: unsafe { job.b.data.add(ks.start * job.b.row + first * job.b.col) }, ..job.b };
-        let direct = b.col == 1 && cols == nv * tiles.lanes && rows.len() <= 64;
+    let depth = block.ks.len();
+    let len = plan.panel_len(tiles, depth);
+    // Column, number of columns, number of vectors and whether `b` is read in place.
+    let of = |panel: usize| {
+        let vectors = part(plan.vectors, plan.panels, panel);
+        let first = vectors.start * tiles.lanes;
+        let width = vectors.len() * tiles.lanes;
+        let cols = (job.n - first).min(width);
+        (first, cols, vectors.len(), plan.direct_b && cols == width)
+    };
+    // SAFETY: the block exists.
+    let b_at = |first: usize| unsafe {
+        let data = job.b.data.add(block.ks.start * job.b.row + first * job.b.col);
+        Mat { data, ..job.b }
+    };
+    for (slot, panel) in panels.clone().enumerate() {
+        let (first, cols, nv, direct) = of(panel);
         if !direct {
-            pack_panel(tiles, &b, ks.len(), cols, nv * tiles.lanes, b_buf);
+            pack_panel(tiles, &b_at(first), depth, cols, nv * tiles.lanes, &mut b_buf[slot * len..]);
         }
-        let (b_ptr, b_step) = if direct { (b.data, b.row) } else { (b_buf.as_ptr(), nv * tiles.lanes) };
-        let end = d + 1 == depths;
-        for block in 0..blocks {
-            let part = part(rows.len(), blocks, block);
-            // SAFETY: all offsets are within the matrices by the shape; the bias has `n` terms.
-            let tile = unsafe {
-                Tile {
-                    k: ks.len(),
-                    a: a.data.add(part.start * a.row + ks.start * a.col),
-                    a_step: if plan.walk == Walk::Rows { a.col } else { a.row },
-                    table: std::ptr::null(),
-                    b: b_ptr,
-                    b_step,
-                    c: job.c.add((rows.start + part.start) * job.c_row + first),
-                    c_step: job.c_row,
-                    cols,
-                    alpha: job.alpha,
-                    beta: if d == 0 { job.beta } else { T::ONE },
-                    bias: if end && !job.bias.is_null() { job.bias.add(first) } else { std::ptr::null() },
-                    relu: end && job.relu,
-                }
+    }
+    let widest = plan.vectors.div_ceil(plan.panels);
+    let blocks = block.rows.len().div_ceil((tiles.max_rows)(plan.walk, widest));
+    let (start, end) = (block.ks.start == 0, block.ks.end == job.k);
+    for i in 0..blocks {
+        let rows = part(block.rows.len(), blocks, i);
+        let (a, a_step) = match (block.a_copy, plan.walk) {
+            (Some(copy), _) => (copy[rows.start * depth..].as_ptr(), rows.len()),
+            // SAFETY: the rows exist.
+            (None, Walk::Rows) => (unsafe { block.a.data.add(rows.start) }, block.a.col),
+            // SAFETY: the rows exist.
+            (None, _) => (unsafe { block.a.data.add(rows.start * block.a.row) }, block.a.row),
+        };
+        for (slot, panel) in panels.clone().enumerate() {
+            let (first, cols, nv, direct) = of(panel);
+            let (b, b_step) = match direct {
+                true => (b_at(first).data, job.b.row),
+                false => (b_buf[slot * len..].as_ptr(), nv * tiles.lanes),
+            };
+            let with_bias = end && !job.bias.is_null();
+            // SAFETY: the tile lies within `c` and the bias within its `n` terms.
+            let (c, bias) = unsafe {
+                let c = job.c.add((block.rows.start + rows.start) * job.c_row + first);
+                (c, if with_bias { job.bias.add(first) } else { std::ptr::null() })
+            };
+            let tile = Tile {
+                k: depth,
+                a,
+                a_step,
+                table: std::ptr::null(),
+                spread: std::ptr::null(),
+                b,
+                b_step,
+                c,
+                c_step: job.c_row,
+                cols,
+                alpha: job.alpha,
+                beta: if start { job.beta } else { T::ONE },
+                bias,
+                relu: end && job.relu,
             };
             // SAFETY: the tile lies within the operands, and `tiles` is of this machine.
-            unsafe { (tiles.kernel)(plan.walk, part.len(), nv)(&tile) };
+            unsafe { (tiles.kernel)(plan.walk, rows.len(), nv)(&tile) };
         }
     }
 }
 
-/// Copies `a` (rows x k) to `out[p * rows + i]`.
-fn pack_rows<T: Real>(a: &Mat<T>, rows: usize, k: usize, out: &mut [T]) {
-    for (p, line) in out[..rows * k].chunks_exact_mut(rows).enumerate() {
-        for (i, v) in line.iter_mut().enumerate() {
-            // SAFETY: `i` and `p` are within the operand.
-            *v = unsafe { *a.data.add(i * a.row + p * a.col) };
+/// Copies `a` (rows x k) so that each row block of the tiles is one run of `out`, with the rows of
+/// a step side by side.
+fn pack_rows<T: Real>(tiles: &Tiles<T>, plan: &Plan, a: &Mat<T>, rows: usize, k: usize, out: &mut [T]) {
+    let widest = plan.vectors.div_ceil(plan.panels);
+    let blocks = rows.div_ceil((tiles.max_rows)(plan.walk, widest));
+    for block in 0..blocks {
+        let part = part(rows, blocks, block);
+        let mr = part.len();
+        let out = &mut out[part.start * k..part.end * k];
+        // SAFETY: the rows exist.
+        let src = unsafe { a.data.add(part.start * a.row) };
+        if a.row == 1 {
+            let rows =
+                Rows { src, src_step: a.col, dst: out.as_mut_ptr(), dst_step: mr, rows: k, cols: mr, pad: false };
+            // SAFETY: `mr` neighbours at each of the `k` steps exist, and `out` holds as many.
+            unsafe { (tiles.copy)(&rows) };
+            continue;
+        }
+        for (p, line) in out.chunks_exact_mut(mr).enumerate() {
+            for (i, v) in line.iter_mut().enumerate() {
+                // SAFETY: `i` and `p` are within the operand.
+                *v = unsafe { *src.add(i * a.row + p * a.col) };
+            }
         }
     }
 }
@@ -326,12 +411,11 @@ fn pack_rows<T: Real>(a: &Mat<T>, rows: usize, k: usize, out: &mut [T]) {
 fn pack_panel<T: Real>(tiles: &Tiles<T>, b: &Mat<T>, k: usize, cols: usize, width: usize, out: &mut [T]) {
     let out = &mut out[..k * width];
     if b.col == 1 {
-        for (p, line) in out.chunks_exact_mut(width).enumerate() {
-            // SAFETY: row `p` of the operand has `cols` contiguous elements here.
-            let src = unsafe { std::slice::from_raw_parts(b.data.add(p * b.row), cols) };
-            line[..cols].copy_from_slice(src);
-            line[cols..].fill(T::ZERO);
-        }
+        let dst = out.as_mut_ptr();
+        let rows = Rows { src: b.data, src_step: b.row, dst, dst_step: width, rows: k, cols, pad: true };
+        // SAFETY: each of the `k` rows has `cols` contiguous elements, `out` has `width` for each,
+        // and `width` is `cols` rounded up to whole vectors.
+        unsafe { (tiles.copy)(&rows) };
         return;
     }
     let lanes = tiles.lanes;
@@ -339,7 +423,12 @@ fn pack_panel<T: Real>(tiles: &Tiles<T>, b: &Mat<T>, k: usize, cols: usize, widt
     for j in (0..c_full).step_by(lanes) {
         for p in (0..k_full).step_by(lanes) {
             // SAFETY: both blocks of `lanes` x `lanes` are in bounds; `tiles` is of this machine.
-            unsafe { (tiles.transpose)(b.data.add(j * b.col + p), b.col, out.as_mut_ptr().add(p * width + j), width) };
+            unsafe {
+                let src = b.data.add(j * b.col + p);
+                let dst = out.as_mut_ptr().add(p * width + j);
+                let block = Block { src, src_step: b.col, dst, dst_step: width, rows: lanes, cols: lanes };
+                (tiles.transpose)(&block);
+            }
         }
     }
     for (p, line) in out.chunks_exact_mut(width).enumerate() {
@@ -407,176 +496,5 @@ fn run_crate<T: Real>(
     });
 }
 
-thread_local! {
-    static SCRATCH: RefCell<Vec<Block>> = const { RefCell::new(Vec::new()) };
-}
-
-/// One cache line of scratch memory.
-#[derive(Clone, Copy)]
-#[repr(align(64))]
-struct Block {
-    _bytes: [u64; 8],
-}
-
-/// Lends `f` a buffer of `len` elements that this thread keeps for the next call. Its contents are
-/// arbitrary; it begins at a multiple of 64 bytes.
-pub(crate) fn with_scratch<T: Real, R>(len: usize, f: impl FnOnce(&mut [T]) -> R) -> R {
-    // Taken out of its cell, so that a nested call gets a buffer of its own.
-    let mut blocks = SCRATCH.with(|cell| std::mem::take(&mut *cell.borrow_mut()));
-    let need = (len * size_of::<T>()).div_ceil(size_of::<Block>());
-    if blocks.len() < need {
-        blocks.resize(need, Block { _bytes: [0; 8] });
-    }
-    // SAFETY: the blocks hold at least `len` elements of a float type, for which all bits are valid.
-    let result = f(unsafe { std::slice::from_raw_parts_mut(blocks.as_mut_ptr().cast(), len) });
-    SCRATCH.with(|cell| {
-        let mut kept = cell.borrow_mut();
-        if kept.len() < blocks.len() {
-            *kept = blocks;
-        }
-    });
-    result
-}
-
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    fn noise(len: usize, seed: u64) -> Vec<f64> {
-        let mut s = seed.wrapping_mul(0x9e37_79b9_7f4a_7c15) | 1;
-        (0..len)
-            .map(|_| {
-                s ^= s << 13;
-                s ^= s >> 7;
-                s ^= s << 17;
-                (s >> 11) as f64 / (1u64 << 52) as f64 - 1.0
-            })
-            .collect()
-    }
-
-    fn case<T: Real>(
-        m: usize,
-        n: usize,
-        k: usize,
-        layout: usize,
-        alpha: f64,
-        beta: f64,
-        bias: bool,
-        relu: bool,
-        tol: f64,
-    ) {
-        let real = |v: &[f64]| v.iter().map(|&x| T::from_f64(x)).collect::<Vec<T>>();
-        // Strides: plain, transposed, padded and doubly strided.
-        let strides = |rows: usize, cols: usize, kind: usize| match kind {
-            0 => (cols, 1),
-            1 => (1, rows),
-            2 => (cols + 3, 1),
-            _ => (2 * cols + 1, 2),
-        };
-        let size = |rows: usize, cols: usize| (2 * cols + 4) * (rows + 1) + 8;
-        let (sa, sb, sc) = (strides(m, k, layout & 3), strides(k, n, layout >> 2 & 3), strides(m, n, layout >> 4 & 3));
-        let (a, b) = (real(&noise(size(m, k), 1)), real(&noise(size(k, n), 2)));
-        let mut c = real(&noise(size(m, n), 3));
-        let before = c.clone();
-        let terms = real(&noise(n, 4));
-        let epilogue = Epilogue { bias: bias.then_some(&terms[..]), relu };
-        gemm(m, n, k, T::from_f64(alpha), &a, sa, &b, sb, T::from_f64(beta), &mut c, sc, epilogue);
-        let mut touched = vec![false; c.len()];
-        for i in 0..m {
-            for j in 0..n {
-                let dot: f64 = (0..k).map(|p| a[i * sa.0 + p * sa.1].to_f64() * b[p * sb.0 + j * sb.1].to_f64()).sum();
-                let at = i * sc.0 + j * sc.1;
-                let mut want = alpha * dot;
-                if beta != 0.0 {
-                    want += beta * before[at].to_f64();
-                }
-                if bias {
-                    want += terms[j].to_f64();
-                }
-                if relu {
-                    want = want.max(0.0);
-                }
-                let got = c[at].to_f64();
-                assert!(
-                    (got - want).abs() <= tol * (k as f64 + 1.0),
-                    "{m} {n} {k} layout {layout} at {i},{j}: {got} {want}"
-                );
-                touched[at] = true;
-            }
-        }
-        assert!((0..c.len()).all(|i| touched[i] || c[i] == before[i]), "{m} {n} {k} layout {layout}: wrote outside c");
-    }
-
-    #[test]
-    fn agrees_with_the_definition() {
-        let shapes = [
-            (0, 3, 4),
-            (3, 0, 4),
-            (3, 4, 0),
-            (1, 1, 1),
-            (1, 17, 33),
-            (33, 1, 17),
-            (5, 7, 3),
-            (16, 16, 16),
-            (17, 33, 65),
-            (64, 10, 40),
-            (10, 64, 40),
-            (70, 129, 31),
-            (257, 65, 19),
-            (23, 40, 1100),
-            (300, 50, 70),
-        ];
-        for (s, &(m, n, k)) in shapes.iter().enumerate() {
-            for layout in 0..64 {
-                let (alpha, beta) = [(1.0, 0.0), (0.5, 1.0), (1.0, -2.0)][(layout + s) % 3];
-                case::<f32>(m, n, k, layout, alpha, beta, layout % 2 == 0, layout % 5 == 0, 3e-7);
-                case::<f64>(m, n, k, layout, alpha, beta, layout % 2 == 1, layout % 5 == 1, 1e-15);
-            }
-        }
-    }
-
-    #[test]
-    fn batches_share_operands_by_zero_offsets() {
-        let (batch, m, n, k) = (5, 9, 21, 13);
-        let (a, b) = (noise(batch * m * k, 5), noise(k * n, 6));
-        let mut c = vec![f64::NAN; batch * m * n];
-        let offsets = |i: usize| (i * m * k, 0, i * m * n);
-        gemm_batched(batch, m, n, k, 1.0, &a, (k, 1), &b, (n, 1), 0.0, &mut c, (n, 1), Epilogue::default(), offsets);
-        for (at, &got) in c.iter().enumerate() {
-            let (i, j) = (at / n, at % n);
-            let want: f64 = (0..k).map(|p| a[i * k + p] * b[p * n + j]).sum();
-            assert!((got - want).abs() < 1e-13);
-        }
-    }
-
-    #[test]
-    fn the_result_does_not_depend_on_the_number_of_threads() {
-        let (m, n, k) = (150, 300, 900);
-        let real = |v: Vec<f64>| v.into_iter().map(|x| x as f32).collect::<Vec<f32>>();
-        let (a, b) = (real(noise(m * k, 7)), real(noise(k * n, 8)));
-        let mut results = Vec::new();
-        for threads in [1, 2, 3] {
-            par::set_threads(threads);
-            let mut c = vec![0.0f32; m * n];
-            gemm(m, n, k, 1.0, &a, (k, 1), &b, (1, k), 0.0, &mut c, (n, 1), Epilogue::default());
-            results.push(c.iter().map(|v| v.to_bits()).collect::<Vec<_>>());
-        }
-        assert!(results.windows(2).all(|w| w[0] == w[1]));
-    }
-
-    #[test]
-    fn nan_and_infinity_pass_through() {
-        let mut c = vec![0.0f32; 4];
-        let a = [f32::NAN, 0.0, 0.0, f32::INFINITY];
-        let eye = [1.0f32, 0.0, 0.0, 1.0];
-        let relu = Epilogue { bias: None, relu: true };
-        gemm(2, 2, 2, 1.0, &a, (2, 1), &eye, (2, 1), 0.0, &mut c, (2, 1), relu);
-        assert!(c[0].is_nan() && c[3] == f32::INFINITY);
-    }
-
-    #[test]
-    #[should_panic(expected = "leaves its slices")]
-    fn a_short_slice_is_refused() {
-        gemm(2, 2, 2, 1.0f32, &[0.0; 3], (2, 1), &[0.0; 4], (2, 1), 0.0, &mut [0.0; 4], (2, 1), Epilogue::default());
-    }
-}
+mod tests;

@@ -4,8 +4,6 @@
 //! `acc[i][j] += a(i, p) * b(p, j)` with `b` a row of `NV` vectors and `a(i, p)` a broadcast scalar.
 //! The body is written once over [`Vector`] and compiled for each instruction set.
 
-use super::simd::{Level, level};
-
 /// A floating-point element of the kernels: `f32` or `f64`.
 pub trait Real:
     Copy
@@ -35,8 +33,8 @@ pub trait Real:
     fn to_f64(self) -> f64;
     /// Whether this is a NaN.
     fn is_nan(self) -> bool;
-    /// The tile kernels of the instruction set in use, if it has any.
-    fn tiles() -> Option<Tiles<Self>>;
+    /// The tile kernels of the instruction set in use.
+    fn tiles() -> Tiles<Self>;
 }
 
 /// Where the scalars `a(i, p)` of a tile lie.
@@ -48,6 +46,8 @@ pub enum Walk {
     Depth = 1,
     /// `a + i + table[p]`: neighbours at offsets from a table (convolutions).
     Table = 2,
+    /// `a + spread[i] + table[p]`: both offsets from tables (gradients of convolution weights).
+    Spread = 3,
 }
 
 /// Arguments of a tile kernel; see [`Walk`] for `a`.
@@ -59,8 +59,10 @@ pub struct Tile<T> {
     pub a: *const T,
     /// Stride of `a`, by its [`Walk`].
     pub a_step: usize,
-    /// `k` offsets for [`Walk::Table`].
+    /// `k` offsets for [`Walk::Table`] and [`Walk::Spread`].
     pub table: *const u32,
+    /// One offset a row for [`Walk::Spread`].
+    pub spread: *const u32,
     /// First row of `b`: each row has `NV` full vectors.
     pub b: *const T,
     /// Elements from one row of `b` to the next.
@@ -99,8 +101,47 @@ pub struct Tiles<T> {
     pub max_rows: fn(Walk, usize) -> usize,
     /// The kernel for a number of rows and vectors within those limits.
     pub kernel: fn(Walk, usize, usize) -> Kernel<T>,
-    /// Transposes a block of `lanes` x `lanes`: `dst[p * dst_step + i] = src[i * src_step + p]`.
-    pub transpose: unsafe fn(src: *const T, src_step: usize, dst: *mut T, dst_step: usize),
+    /// Transposes a block: `dst[p * dst_step + i] = src[i * src_step + p]` for the first `rows`
+    /// rows (`p`) and `cols` columns (`i`) of the result. All of `lanes` x `lanes` are read.
+    pub transpose: unsafe fn(block: &Block<T>),
+    /// Copies a matrix of short rows; see [`Rows`].
+    pub copy: unsafe fn(rows: &Rows<T>),
+}
+
+/// A block to be transposed; see [`Tiles::transpose`].
+#[derive(Clone, Copy)]
+pub struct Block<T> {
+    /// First element of the source.
+    pub src: *const T,
+    /// Elements from one row of the source to the next.
+    pub src_step: usize,
+    /// First element of the result.
+    pub dst: *mut T,
+    /// Elements from one row of the result to the next.
+    pub dst_step: usize,
+    /// Rows of the result that are written.
+    pub rows: usize,
+    /// Columns of the result that are written.
+    pub cols: usize,
+}
+
+/// A matrix to be copied: `rows` rows of `cols` elements, ahead of which the cache is warmed.
+#[derive(Clone, Copy)]
+pub struct Rows<T> {
+    /// First element of the source.
+    pub src: *const T,
+    /// Elements from one row of the source to the next.
+    pub src_step: usize,
+    /// First element of the copy.
+    pub dst: *mut T,
+    /// Elements from one row of the copy to the next.
+    pub dst_step: usize,
+    /// Number of rows.
+    pub rows: usize,
+    /// Elements in a row.
+    pub cols: usize,
+    /// Whether the copy's rows are filled with zeros to whole vectors.
+    pub pad: bool,
 }
 
 /// One SIMD register. All functions need the instruction set at run time.
@@ -115,8 +156,36 @@ trait Vector: Copy {
     unsafe fn store_first(self, p: *mut Self::T, n: usize);
     /// `self * b + c`.
     unsafe fn fma(self, b: Self, c: Self) -> Self;
-    /// The greater of both; `self` if either is a NaN, given as the second operand of x86's max.
+    /// Zero if negative; a NaN stays.
     unsafe fn relu(self) -> Self;
+    /// Asks for the cache line of an address, which need not be valid.
+    unsafe fn prefetch(p: *const Self::T);
+}
+
+/// Rows of the source that [`copy_rows`] asks for ahead of the one it copies.
+const AHEAD: usize = 12;
+
+#[inline(always)]
+unsafe fn copy_rows<V: Vector>(r: &Rows<V::T>) {
+    let full = r.cols / V::LANES;
+    let rest = r.cols % V::LANES;
+    for i in 0..r.rows {
+        // SAFETY: the caller vouches for all rows; prefetched addresses need not be valid.
+        unsafe {
+            let (src, dst) = (r.src.add(i * r.src_step), r.dst.add(i * r.dst_step));
+            let ahead = src.wrapping_add(AHEAD * r.src_step);
+            for j in 0..full {
+                V::prefetch(ahead.wrapping_add(j * V::LANES));
+                V::load(src.add(j * V::LANES)).store(dst.add(j * V::LANES));
+            }
+            if rest > 0 {
+                V::prefetch(ahead.wrapping_add(full * V::LANES));
+                let v = V::load_first(src.add(full * V::LANES), rest);
+                let dst = dst.add(full * V::LANES);
+                if r.pad { v.store(dst) } else { v.store_first(dst, rest) }
+            }
+        }
+    }
 }
 
 /// The body of every tile kernel.
@@ -124,22 +193,40 @@ trait Vector: Copy {
 unsafe fn body<V: Vector, const MR: usize, const NV: usize, const WALK: usize>(t: &Tile<V::T>) {
     // SAFETY: the caller vouches for every address; see `Kernel`.
     unsafe {
+        for i in 0..MR {
+            for j in 0..NV {
+                // The output is touched only at the end: its lines arrive meanwhile.
+                V::prefetch(t.c.wrapping_add(i * t.c_step + j * V::LANES));
+            }
+        }
         let zero = V::splat(V::T::ZERO);
         let mut acc = [[zero; NV]; MR];
         let (mut b, mut a) = (t.b, t.a);
+        let mut at = [t.a; MR];
+        if WALK == 3 {
+            for i in 0..MR {
+                at[i] = t.a.add(*t.spread.add(i) as usize);
+            }
+        }
         for p in 0..t.k {
             let mut row = [zero; NV];
             for j in 0..NV {
                 row[j] = V::load(b.add(j * V::LANES));
             }
             b = b.add(t.b_step);
-            let at = match WALK {
+            let here = match WALK {
                 0 => a,
                 1 => t.a.add(p),
-                _ => t.a.add(*t.table.add(p) as usize),
+                2 => t.a.add(*t.table.add(p) as usize),
+                _ => t.a,
             };
+            let step = if WALK == 3 { *t.table.add(p) as usize } else { 0 };
             for i in 0..MR {
-                let x = V::splat(if WALK == 1 { *at.add(i * t.a_step) } else { *at.add(i) });
+                let x = V::splat(match WALK {
+                    1 => *here.add(i * t.a_step),
+                    3 => *at[i].add(step),
+                    _ => *here.add(i),
+                });
                 for j in 0..NV {
                     acc[i][j] = x.fma(row[j], acc[i][j]);
                 }
@@ -193,299 +280,111 @@ macro_rules! pick {
             $($((0, $mrs, $nvs) => $f::<$mrs, $nvs, 0>,)*)*
             $($((1, $mrs, $nvs) => $f::<$mrs, $nvs, 1>,)*)*
             $($((2, $mrs, $nvs) => $f::<$mrs, $nvs, 2>,)*)*
+            $($((3, $mrs, $nvs) => $f::<$mrs, $nvs, 3>,)*)*
             (walk, mr, nv) => panic!("no tile kernel of {mr} rows and {nv} vectors for walk {walk}"),
         }
     };
 }
 
 #[cfg(target_arch = "x86_64")]
-mod x86 {
-    use super::*;
-    use std::arch::x86_64::*;
+mod x86;
 
-    #[derive(Clone, Copy)]
-    pub struct F32x16(__m512);
-    #[derive(Clone, Copy)]
-    pub struct F64x8(__m512d);
-    #[derive(Clone, Copy)]
-    pub struct F32x8(__m256);
-    #[derive(Clone, Copy)]
-    pub struct F64x4(__m256d);
+/// Eight elements that the compiler maps to whatever registers the machine has.
+#[derive(Clone, Copy)]
+struct Plain<T>([T; 8]);
 
-    // SAFETY of all methods below: the callers are compiled for, and run on, the instruction set.
-    macro_rules! vector512 {
-        ($name:ident, $t:ty, $lanes:literal, $mask:ty, $set1:ident, $loadu:ident, $storeu:ident, $mload:ident, $mstore:ident, $fma:ident, $max:ident, $zero:ident) => {
-            impl Vector for $name {
-                type T = $t;
-                const LANES: usize = $lanes;
-                #[inline(always)]
-                unsafe fn splat(v: $t) -> Self {
-                    // SAFETY: AVX-512 is present.
-                    unsafe { Self($set1(v)) }
-                }
-                #[inline(always)]
-                unsafe fn load(p: *const $t) -> Self {
-                    // SAFETY: the caller vouches for the address.
-                    unsafe { Self($loadu(p)) }
-                }
-                #[inline(always)]
-                unsafe fn store(self, p: *mut $t) {
-                    // SAFETY: the caller vouches for the address.
-                    unsafe { $storeu(p, self.0) }
-                }
-                #[inline(always)]
-                unsafe fn load_first(p: *const $t, n: usize) -> Self {
-                    // SAFETY: the caller vouches for the first `n` lanes; masked lanes are not read.
-                    unsafe { Self($mload(((1u32 << n) - 1) as $mask, p)) }
-                }
-                #[inline(always)]
-                unsafe fn store_first(self, p: *mut $t, n: usize) {
-                    // SAFETY: the caller vouches for the first `n` lanes; others are not written.
-                    unsafe { $mstore(p, ((1u32 << n) - 1) as $mask, self.0) }
-                }
-                #[inline(always)]
-                unsafe fn fma(self, b: Self, c: Self) -> Self {
-                    // SAFETY: AVX-512 is present.
-                    unsafe { Self($fma(self.0, b.0, c.0)) }
-                }
-                #[inline(always)]
-                unsafe fn relu(self) -> Self {
-                    // SAFETY: AVX-512 is present.
-                    unsafe { Self($max($zero(), self.0)) }
-                }
-            }
-        };
+impl<T: Real> Vector for Plain<T> {
+    type T = T;
+    const LANES: usize = 8;
+    #[inline(always)]
+    unsafe fn splat(v: T) -> Self {
+        Plain([v; 8])
     }
-    vector512!(
-        F32x16,
-        f32,
-        16,
-        __mmask16,
-        _mm512_set1_ps,
-        _mm512_loadu_ps,
-        _mm512_storeu_ps,
-        _mm512_maskz_loadu_ps,
-        _mm512_mask_storeu_ps,
-        _mm512_fmadd_ps,
-        _mm512_max_ps,
-        _mm512_setzero_ps
-    );
-    vector512!(
-        F64x8,
-        f64,
-        8,
-        __mmask8,
-        _mm512_set1_pd,
-        _mm512_loadu_pd,
-        _mm512_storeu_pd,
-        _mm512_maskz_loadu_pd,
-        _mm512_mask_storeu_pd,
-        _mm512_fmadd_pd,
-        _mm512_max_pd,
-        _mm512_setzero_pd
-    );
-
-    static MASK32: [i32; 16] = [-1, -1, -1, -1, -1, -1, -1, -1, 0, 0, 0, 0, 0, 0, 0, 0];
-    static MASK64: [i64; 8] = [-1, -1, -1, -1, 0, 0, 0, 0];
-
-    macro_rules! vector256 {
-        ($name:ident, $t:ty, $lanes:literal, $masks:ident, $set1:ident, $loadu:ident, $storeu:ident, $mload:ident, $mstore:ident, $fma:ident, $max:ident, $zero:ident) => {
-            impl Vector for $name {
-                type T = $t;
-                const LANES: usize = $lanes;
-                #[inline(always)]
-                unsafe fn splat(v: $t) -> Self {
-                    // SAFETY: AVX2 is present.
-                    unsafe { Self($set1(v)) }
-                }
-                #[inline(always)]
-                unsafe fn load(p: *const $t) -> Self {
-                    // SAFETY: the caller vouches for the address.
-                    unsafe { Self($loadu(p)) }
-                }
-                #[inline(always)]
-                unsafe fn store(self, p: *mut $t) {
-                    // SAFETY: the caller vouches for the address.
-                    unsafe { $storeu(p, self.0) }
-                }
-                #[inline(always)]
-                unsafe fn load_first(p: *const $t, n: usize) -> Self {
-                    // SAFETY: the caller vouches for the first `n` lanes; `n` is at most LANES, so
-                    // the mask lies within its table.
-                    unsafe { Self($mload(p, _mm256_loadu_si256($masks.as_ptr().add($lanes - n).cast()))) }
-                }
-                #[inline(always)]
-                unsafe fn store_first(self, p: *mut $t, n: usize) {
-                    // SAFETY: as for `load_first`.
-                    unsafe { $mstore(p, _mm256_loadu_si256($masks.as_ptr().add($lanes - n).cast()), self.0) }
-                }
-                #[inline(always)]
-                unsafe fn fma(self, b: Self, c: Self) -> Self {
-                    // SAFETY: FMA is present.
-                    unsafe { Self($fma(self.0, b.0, c.0)) }
-                }
-                #[inline(always)]
-                unsafe fn relu(self) -> Self {
-                    // SAFETY: AVX2 is present.
-                    unsafe { Self($max($zero(), self.0)) }
-                }
-            }
-        };
+    #[inline(always)]
+    unsafe fn load(p: *const T) -> Self {
+        // SAFETY: the caller vouches for eight elements.
+        unsafe { Plain(p.cast::<[T; 8]>().read_unaligned()) }
     }
-    vector256!(
-        F32x8,
-        f32,
-        8,
-        MASK32,
-        _mm256_set1_ps,
-        _mm256_loadu_ps,
-        _mm256_storeu_ps,
-        _mm256_maskload_ps,
-        _mm256_maskstore_ps,
-        _mm256_fmadd_ps,
-        _mm256_max_ps,
-        _mm256_setzero_ps
-    );
-    vector256!(
-        F64x4,
-        f64,
-        4,
-        MASK64,
-        _mm256_set1_pd,
-        _mm256_loadu_pd,
-        _mm256_storeu_pd,
-        _mm256_maskload_pd,
-        _mm256_maskstore_pd,
-        _mm256_fmadd_pd,
-        _mm256_max_pd,
-        _mm256_setzero_pd
-    );
-
-    macro_rules! entry {
-        ($name:ident, $v:ty, $features:literal) => {
-            #[target_feature(enable = $features)]
-            unsafe fn $name<const MR: usize, const NV: usize, const WALK: usize>(t: &Tile<<$v as Vector>::T>) {
-                // SAFETY: forwarded from the caller; see `Kernel`.
-                unsafe { body::<$v, MR, NV, WALK>(t) }
-            }
-        };
+    #[inline(always)]
+    unsafe fn store(self, p: *mut T) {
+        // SAFETY: the caller vouches for eight elements.
+        unsafe { p.cast::<[T; 8]>().write_unaligned(self.0) }
     }
-    entry!(f32x16, F32x16, "avx512f,avx512bw,avx512dq,avx512vl,fma");
-    entry!(f64x8, F64x8, "avx512f,avx512bw,avx512dq,avx512vl,fma");
-    entry!(f32x8, F32x8, "avx2,fma");
-    entry!(f64x4, F64x4, "avx2,fma");
-
-    /// 32 registers: accumulators, a row of `b` and one broadcast.
-    fn rows512(walk: Walk, nv: usize) -> usize {
-        match (nv, walk) {
-            (1 | 2, Walk::Depth) => 8,
-            (1 | 2, _) => 14,
-            (3, Walk::Depth) => 8,
-            (3, _) => 9,
-            _ => 6,
+    #[inline(always)]
+    unsafe fn load_first(p: *const T, n: usize) -> Self {
+        let mut v = [T::ZERO; 8];
+        for (i, x) in v[..n].iter_mut().enumerate() {
+            // SAFETY: the caller vouches for the first `n` elements.
+            *x = unsafe { *p.add(i) };
+        }
+        Plain(v)
+    }
+    #[inline(always)]
+    unsafe fn store_first(self, p: *mut T, n: usize) {
+        for (i, &x) in self.0[..n].iter().enumerate() {
+            // SAFETY: the caller vouches for the first `n` elements.
+            unsafe { *p.add(i) = x };
         }
     }
+    #[inline(always)]
+    unsafe fn fma(self, b: Self, c: Self) -> Self {
+        Plain(std::array::from_fn(|i| self.0[i] * b.0[i] + c.0[i]))
+    }
+    #[inline(always)]
+    unsafe fn relu(self) -> Self {
+        Plain(self.0.map(|x| if x < T::ZERO { T::ZERO } else { x }))
+    }
+    #[inline(always)]
+    unsafe fn prefetch(_: *const T) {}
+}
 
-    /// 16 registers.
-    fn rows256(_: Walk, nv: usize) -> usize {
-        match nv {
-            1 => 8,
-            2 => 6,
-            _ => 4,
+unsafe fn plain_tile<T: Real, const MR: usize, const NV: usize, const WALK: usize>(t: &Tile<T>) {
+    // SAFETY: forwarded from the caller; see `Kernel`.
+    unsafe { body::<Plain<T>, MR, NV, WALK>(t) }
+}
+
+unsafe fn plain_copy<T: Real>(r: &Rows<T>) {
+    // SAFETY: forwarded from the caller.
+    unsafe { copy_rows::<Plain<T>>(r) }
+}
+
+unsafe fn transpose_scalar<V: Vector>(b: &Block<V::T>) {
+    for p in 0..b.rows {
+        for i in 0..b.cols {
+            // SAFETY: the caller vouches for both blocks.
+            unsafe { *b.dst.add(p * b.dst_step + i) = *b.src.add(i * b.src_step + p) };
         }
     }
+}
 
-    macro_rules! tiles512 {
-        ($f:ident, $v:ty, $transpose:expr) => {
-            Tiles {
-                lanes: <$v>::LANES,
-                max_vectors: 4,
-                max_rows: rows512,
-                kernel: |walk, mr, nv| {
-                    pick!($f, walk, mr, nv, [
-                        1: 1 2 3 4 5 6 7 8 9 10 11 12 13 14;
-                        2: 1 2 3 4 5 6 7 8 9 10 11 12 13 14;
-                        3: 1 2 3 4 5 6 7 8 9;
-                        4: 1 2 3 4 5 6;
-                    ])
-                },
-                transpose: $transpose,
-            }
-        };
-    }
-    macro_rules! tiles256 {
-        ($f:ident, $v:ty) => {
-            Tiles {
-                lanes: <$v>::LANES,
-                max_vectors: 3,
-                max_rows: rows256,
-                kernel: |walk, mr, nv| {
-                    pick!($f, walk, mr, nv, [
-                        1: 1 2 3 4 5 6 7 8;
-                        2: 1 2 3 4 5 6;
-                        3: 1 2 3 4;
-                    ])
-                },
-                transpose: transpose_scalar::<$v>,
-            }
-        };
-    }
-
-    pub fn tiles_f32() -> Option<Tiles<f32>> {
-        match level() {
-            Level::Avx512 => Some(tiles512!(f32x16, F32x16, transpose_16x16)),
-            Level::Avx2 => Some(tiles256!(f32x8, F32x8)),
-            _ => None,
-        }
-    }
-
-    pub fn tiles_f64() -> Option<Tiles<f64>> {
-        match level() {
-            Level::Avx512 => Some(tiles512!(f64x8, F64x8, transpose_scalar::<F64x8>)),
-            Level::Avx2 => Some(tiles256!(f64x4, F64x4)),
-            _ => None,
-        }
-    }
-
-    unsafe fn transpose_scalar<V: Vector>(src: *const V::T, src_step: usize, dst: *mut V::T, dst_step: usize) {
-        for p in 0..V::LANES {
-            for i in 0..V::LANES {
-                // SAFETY: the caller vouches for both blocks.
-                unsafe { *dst.add(p * dst_step + i) = *src.add(i * src_step + p) };
-            }
-        }
-    }
-
-    /// Loads four quarters of 16 bytes from four rows, then transposes 4x4 within quarters.
-    #[target_feature(enable = "avx512f,avx512dq")]
-    unsafe fn transpose_16x16(src: *const f32, src_step: usize, dst: *mut f32, dst_step: usize) {
-        for q in 0..4 {
-            let mut r = [_mm512_setzero_ps(); 4];
-            for (i, v) in r.iter_mut().enumerate() {
-                // SAFETY: the caller vouches for 16 rows of 16 elements.
-                unsafe {
-                    let row = |g: usize| _mm_loadu_ps(src.add((4 * g + i) * src_step + 4 * q));
-                    *v = _mm512_castps128_ps512(row(0));
-                    *v = _mm512_mask_broadcast_f32x4(*v, 0x00f0, row(1));
-                    *v = _mm512_mask_broadcast_f32x4(*v, 0x0f00, row(2));
-                    *v = _mm512_mask_broadcast_f32x4(*v, 0xf000, row(3));
+/// The tile kernels of a machine of which nothing is known.
+fn portable<T: Real>() -> Tiles<T> {
+    fn kernel<T: Real>(walk: Walk, mr: usize, nv: usize) -> Kernel<T> {
+        macro_rules! plain {
+            ($walk:literal) => {
+                match (mr, nv) {
+                    (1, 1) => plain_tile::<T, 1, 1, $walk>,
+                    (2, 1) => plain_tile::<T, 2, 1, $walk>,
+                    (3, 1) => plain_tile::<T, 3, 1, $walk>,
+                    (4, 1) => plain_tile::<T, 4, 1, $walk>,
+                    _ => panic!("no portable tile kernel of {mr} rows and {nv} vectors"),
                 }
-            }
-            let (a, b) = (_mm512_unpacklo_ps(r[0], r[1]), _mm512_unpackhi_ps(r[0], r[1]));
-            let (c, d) = (_mm512_unpacklo_ps(r[2], r[3]), _mm512_unpackhi_ps(r[2], r[3]));
-            let pair = |x: __m512, y: __m512| (_mm512_castps_pd(x), _mm512_castps_pd(y));
-            let ((ac, ca), (bd, db)) = (pair(a, c), pair(b, d));
-            let out = [
-                _mm512_unpacklo_pd(ac, ca),
-                _mm512_unpackhi_pd(ac, ca),
-                _mm512_unpacklo_pd(bd, db),
-                _mm512_unpackhi_pd(bd, db),
-            ];
-            for (p, v) in out.into_iter().enumerate() {
-                // SAFETY: the caller vouches for 16 rows of 16 elements.
-                unsafe { _mm512_storeu_ps(dst.add((4 * q + p) * dst_step), _mm512_castpd_ps(v)) };
-            }
+            };
         }
+        match walk {
+            Walk::Rows => plain!(0),
+            Walk::Depth => plain!(1),
+            Walk::Table => plain!(2),
+            Walk::Spread => plain!(3),
+        }
+    }
+    Tiles {
+        lanes: 8,
+        max_vectors: 1,
+        max_rows: |_, _| 4,
+        kernel: kernel::<T>,
+        transpose: transpose_scalar::<Plain<T>>,
+        copy: plain_copy::<T>,
     }
 }
 
@@ -507,11 +406,12 @@ macro_rules! real {
             fn is_nan(self) -> bool {
                 self != self
             }
-            fn tiles() -> Option<Tiles<Self>> {
+            fn tiles() -> Tiles<Self> {
                 #[cfg(target_arch = "x86_64")]
-                return x86::$tiles();
-                #[cfg(not(target_arch = "x86_64"))]
-                return None;
+                if let Some(tiles) = x86::$tiles() {
+                    return tiles;
+                }
+                portable()
             }
         }
     };

@@ -3,6 +3,7 @@
 //! Work is split by the shape of the problem, never by the number of threads, so results are
 //! bit-identical however many cores there are.
 
+pub(crate) mod conv;
 pub(crate) mod gemm;
 pub(crate) mod map;
 pub(crate) mod math;
@@ -11,6 +12,7 @@ pub(crate) mod optim;
 pub(crate) mod par;
 pub(crate) mod reduce;
 pub(crate) mod scan;
+pub(crate) mod scratch;
 pub(crate) mod simd;
 pub(crate) mod softmax;
 pub(crate) mod strided;

@@ -3,6 +3,7 @@
 
 pub(crate) mod binary;
 mod cast;
+pub(crate) mod conv;
 mod diagonal;
 pub(crate) mod index;
 mod inplace;
