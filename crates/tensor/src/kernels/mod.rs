@@ -4,5 +4,6 @@ pub mod conv;
 pub mod gemm;
 pub mod micro;
 pub mod par;
+pub mod pool;
 pub(crate) mod scratch;
 pub mod simd;
