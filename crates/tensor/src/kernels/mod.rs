@@ -2,6 +2,7 @@
 
 pub mod conv;
 pub mod gemm;
+pub mod im;
 pub mod micro;
 pub mod par;
 pub mod pool;
