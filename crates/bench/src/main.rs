@@ -40,7 +40,10 @@ fn main() {
 
 fn usage(problem: &str) -> ! {
     let names: Vec<_> = WORKLOADS.iter().map(|w| w.name).collect();
-    eprintln!("gradus-bench: {problem}\nusage: gradus-bench [--phase train|infer] [--coldstart] [workload ...]\nworkloads: {}", names.join(" "));
+    eprintln!(
+        "gradus-bench: {problem}\nusage: gradus-bench [--phase train|infer] [--coldstart] [workload ...]\nworkloads: {}",
+        names.join(" ")
+    );
     std::process::exit(2);
 }
 

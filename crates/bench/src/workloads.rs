@@ -23,7 +23,12 @@ pub const WORKLOADS: &[Workload] = &[
 ];
 
 impl Job {
-    fn new(model: Sequential, input: Tensor, classes: i64, optimizer: impl Fn(Vec<Tensor>) -> Box<dyn Optimizer>) -> Job {
+    fn new(
+        model: Sequential,
+        input: Tensor,
+        classes: i64,
+        optimizer: impl Fn(Vec<Tensor>) -> Box<dyn Optimizer>,
+    ) -> Job {
         let n = input.size(0);
         let labels = Tensor::from_vec((0..n as i64).map(|i| i * 7 % classes).collect(), [n]);
         let optimizer = optimizer(model.parameters());
@@ -54,8 +59,12 @@ fn mlp() -> Job {
 
 fn mlp_wide() -> Job {
     let model = sequential![
-        Linear::new(784, 1024), ReLU, Dropout::new(0.2),
-        Linear::new(1024, 1024), ReLU, Dropout::new(0.2),
+        Linear::new(784, 1024),
+        ReLU,
+        Dropout::new(0.2),
+        Linear::new(1024, 1024),
+        ReLU,
+        Dropout::new(0.2),
         Linear::new(1024, 10)
     ];
     Job::new(model, Tensor::randn([128, 784]), 10, adam)
@@ -63,9 +72,16 @@ fn mlp_wide() -> Job {
 
 fn cnn_mnist() -> Job {
     let model = sequential![
-        Conv2d::new(1, 32, 3).padding(1), ReLU, MaxPool2d::new(2),
-        Conv2d::new(32, 64, 3).padding(1), ReLU, MaxPool2d::new(2),
-        Flatten::new(), Linear::new(3136, 128), ReLU, Linear::new(128, 10)
+        Conv2d::new(1, 32, 3).padding(1),
+        ReLU,
+        MaxPool2d::new(2),
+        Conv2d::new(32, 64, 3).padding(1),
+        ReLU,
+        MaxPool2d::new(2),
+        Flatten::new(),
+        Linear::new(3136, 128),
+        ReLU,
+        Linear::new(128, 10)
     ];
     Job::new(model, Tensor::randn([64, 1, 28, 28]), 10, adam)
 }

@@ -3,7 +3,9 @@
 use crate::checkpoint::Preprocess;
 use crate::error::{Result, TrainError, did_you_mean};
 use crate::recipe::{DataConfig, Scaling};
-use gradus_data::{DATASETS, DataLoader, Dataset, DatasetInfo, Normalize, TensorDataset, find_dataset, stratified_split};
+use gradus_data::{
+    DATASETS, DataLoader, Dataset, DatasetInfo, Normalize, TensorDataset, find_dataset, stratified_split,
+};
 use std::path::Path;
 
 /// Examples of a batch when nothing is learnt from it.

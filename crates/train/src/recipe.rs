@@ -376,9 +376,9 @@ fn section_defaults(section: &str, choice: &str) -> Result<Table> {
                 .map_err(|_| unknown(&gradus_data::DATASETS.iter().map(|d| d.name).collect::<Vec<_>>()))?;
             Value::try_from(DataConfig { name: row.name.into(), ..DataConfig::default() })
         }
-        "optimizer" => Value::try_from(
-            OptimizerConfig::by_name(choice).ok_or_else(|| unknown(&OptimizerConfig::NAMES))?,
-        ),
+        "optimizer" => {
+            Value::try_from(OptimizerConfig::by_name(choice).ok_or_else(|| unknown(&OptimizerConfig::NAMES))?)
+        }
         _ => Value::try_from(Schedule::by_name(choice).ok_or_else(|| unknown(&Schedule::NAMES))?),
     };
     match value {
@@ -405,7 +405,8 @@ mod tests {
 
     #[test]
     fn choosing_another_optimizer_or_schedule_starts_from_its_defaults() {
-        let recipe = Recipe::load("digits", &["optimizer.name=sgd", "optimizer.momentum=0.9", "schedule.name=step"]).unwrap();
+        let recipe =
+            Recipe::load("digits", &["optimizer.name=sgd", "optimizer.momentum=0.9", "schedule.name=step"]).unwrap();
         assert_eq!(recipe.optimizer, OptimizerConfig::Sgd(SgdConfig { momentum: 0.9, ..SgdConfig::default() }));
         assert_eq!(recipe.schedule, Schedule::by_name("step").unwrap());
         let error = Recipe::load("digits", &["optimizer.momentum=0.9"]).unwrap_err().to_string();
