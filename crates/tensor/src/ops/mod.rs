@@ -5,6 +5,7 @@ pub(crate) mod binary;
 mod cast;
 pub(crate) mod conv;
 mod diagonal;
+mod fold;
 pub(crate) mod index;
 mod inplace;
 mod join;
