@@ -8,6 +8,7 @@ mod diagonal;
 mod fold;
 pub(crate) mod index;
 mod inplace;
+pub(crate) mod interpolate;
 mod join;
 mod matmul;
 pub(crate) mod pad;
