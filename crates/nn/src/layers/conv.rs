@@ -1,8 +1,8 @@
 //! Convolutions.
 
-use super::sizes::IntoSizes;
+use super::sizes::{IntoSizes, resized};
 use crate::init::{by_fan_in, fans};
-use crate::module::{Forward, Module, Param, Scope, Visitor, VisitorMut, visit_field, visit_field_mut};
+use crate::module::{Forward, Module, Param, Scope};
 use gradus_tensor::{ConvConfig, Tensor, fail};
 
 /// Convolution of [N, C, L]; see [`Conv`].
@@ -33,12 +33,14 @@ pub type Conv3d = Conv<3>;
 /// let layer = Conv2d::new(1, 32, 3).stride(2).padding([1, 0]).bias(false);
 /// assert_eq!(layer.forward(&Tensor::zeros([8, 1, 28, 28])).shape(), [8, 32, 14, 13]);
 /// ```
-#[derive(Debug)]
+#[derive(Debug, Module)]
+#[module(kind = "Self::KIND")]
 pub struct Conv<const D: usize> {
     /// [out, in / groups, kernel...]
     pub weight: Param,
     /// [out]
     pub bias: Option<Param>,
+    #[module(skip)]
     config: ConvConfig<D>,
     scope: Scope,
 }
@@ -115,8 +117,8 @@ fn bias_for(weight: &[usize]) -> Param {
 
 /// The configuration for `N` = `D` dimensions, as the operations name it.
 fn fixed<const D: usize, const N: usize>(c: &ConvConfig<D>) -> ConvConfig<N> {
-    let of = |a: &[usize; D]| std::array::from_fn(|i| a[i]);
-    ConvConfig::default().stride(of(&c.stride)).padding(of(&c.padding)).dilation(of(&c.dilation)).groups(c.groups)
+    let (stride, padding, dilation) = (resized(&c.stride), resized(&c.padding), resized(&c.dilation));
+    ConvConfig::default().stride(stride).padding(padding).dilation(dilation).groups(c.groups)
 }
 
 impl<const D: usize> Forward for Conv<D> {
@@ -131,19 +133,5 @@ impl<const D: usize> Forward for Conv<D> {
             2 => x.conv2d(w, b, fixed(c)),
             _ => x.conv3d(w, b, fixed(c)),
         }
-    }
-}
-
-impl<const D: usize> Module for Conv<D> {
-    fn visit(&self, visitor: &mut dyn Visitor) {
-        visitor.layer(Self::KIND);
-        visit_field(visitor, "weight", &self.weight);
-        visit_field(visitor, "bias", &self.bias);
-        visit_field(visitor, "scope", &self.scope);
-    }
-    fn visit_mut(&mut self, visitor: &mut dyn VisitorMut) {
-        visit_field_mut(visitor, "weight", &mut self.weight);
-        visit_field_mut(visitor, "bias", &mut self.bias);
-        visit_field_mut(visitor, "scope", &mut self.scope);
     }
 }
