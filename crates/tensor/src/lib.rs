@@ -29,6 +29,7 @@ pub use half::{bf16, f16};
 pub use kernels::par::{set_threads, threads};
 pub use ops::conv::ConvConfig;
 pub use ops::pad::PadMode;
+pub use ops::pool::PoolConfig;
 pub use random::{RngState, manual_seed, rng_state, set_rng_state};
 pub use scope::fail;
 pub use shape::{IntoDims, IntoShape, MAX_RANK, Shape};

@@ -11,6 +11,7 @@ mod join;
 mod matmul;
 pub(crate) mod pad;
 mod place;
+pub(crate) mod pool;
 mod rearrange;
 mod reduce;
 mod scan;
