@@ -98,6 +98,29 @@ fn linear_begins_within_its_bound_and_takes_any_rank() {
 }
 
 #[test]
+fn convolutions_have_pytorchs_layout_and_messages() {
+    let layer = Conv2d::new(4, 6, [3, 5]).stride([1, 2]).padding(1).dilation(2).groups(2);
+    assert_eq!(layer.weight.shape(), [6, 2, 3, 5]);
+    assert_eq!(layer.bias.as_ref().unwrap().shape(), [6]);
+    let bound = 1.0 / (2.0f32 * 15.0).sqrt();
+    let max = layer.weight.detach().abs().max().item();
+    assert!(max <= bound && max > 0.9 * bound);
+    // height (9 + 2 - 4 - 1) / 1 + 1, width (9 + 2 - 8 - 1) / 2 + 1
+    assert_eq!(layer.forward(&Tensor::zeros([2, 4, 9, 9])).shape(), [2, 6, 7, 2]);
+    assert_eq!(layer.forward(&Tensor::zeros([4, 9, 9])).shape(), [6, 7, 2]);
+    assert_eq!(Conv1d::new(2, 3, 3).forward(&Tensor::zeros([1, 2, 8])).shape(), [1, 3, 6]);
+    assert_eq!(Conv3d::new(2, 3, 3).padding(1).forward(&Tensor::zeros([1, 2, 4, 5, 6])).shape(), [1, 3, 4, 5, 6]);
+    let m = sequential![ReLU, layer];
+    assert_eq!(m.state_dict().names().collect::<Vec<_>>(), ["1.weight", "1.bias"]);
+    assert_eq!(m.named_modules()[2], ("1".to_string(), "Conv2d"));
+    let message = panic_of(|| m.forward(&Tensor::zeros([2, 3, 9, 9])));
+    assert!(message.contains("in layer `1`") && message.contains("[2, 3, 9, 9]"), "{message}");
+    let refused = catch_unwind(|| Conv2d::new(3, 6, 1).groups(2));
+    let message = refused.expect_err("it must panic").downcast::<String>().unwrap();
+    assert_eq!(*message, "Conv2d: 3 and 6 channels cannot be divided into 2 groups");
+}
+
+#[test]
 fn batch_norm_in_training_and_in_use() {
     let x = Tensor::from_slice(&[1.0f32, 10.0, 2.0, 20.0, 6.0, 60.0], [3, 2]);
     let layer = BatchNorm1d::new(2);
