@@ -1,1 +1,40 @@
 //! The command line of Gradus.
+
+mod args;
+mod commands;
+mod table;
+
+use args::{Cli, Command};
+use clap::Parser;
+use std::process::ExitCode;
+
+/// The process is ended with this code when the user pressed Ctrl-C.
+const INTERRUPTED: u8 = 130;
+
+/// Runs the command in the process's arguments.
+///
+/// Exit codes: 0 done, 1 failed, 2 wrong usage, 130 ended by Ctrl-C.
+pub fn main() -> ExitCode {
+    let cli = match Cli::try_parse() {
+        Ok(cli) => cli,
+        Err(e) => {
+            // Help and version go to standard output with code 0, mistakes to standard error with code 2.
+            let _ = e.print();
+            return ExitCode::from(e.exit_code() as u8);
+        }
+    };
+    let result = match &cli.command {
+        Command::Train(args) => commands::train(args),
+        Command::Eval(args) => commands::eval(args),
+        Command::Predict(args) => commands::predict(args),
+        Command::Summary(args) => commands::summary(args),
+        Command::List(args) => commands::list(args),
+    };
+    match result {
+        Ok(code) => code,
+        Err(e) => {
+            eprintln!("error: {e}");
+            ExitCode::from(if e.is_usage() { 2 } else { 1 })
+        }
+    }
+}

@@ -1,2 +1,5 @@
-//! Entry point.
-fn main() {}
+//! The `gradus` program.
+
+fn main() -> std::process::ExitCode {
+    gradus::cli::main()
+}

@@ -1,1 +1,2 @@
 //! Layers, losses, optimisers, initialisers and state dicts.
+pub mod serialize;

@@ -1,1 +1,34 @@
 //! Recipes, the training loop, run directories, metrics and plots.
+//!
+//! A [`Recipe`] decides everything about a run; [`run::train`] turns it into a run directory; [`Trainer`] is the
+//! loop, and each [`Callback`] something that happens beside it.
+
+mod callback;
+mod checkpoint;
+mod datasets;
+mod error;
+mod metrics;
+pub mod plots;
+mod predict;
+mod recipe;
+pub mod run;
+mod run_dir;
+mod schedule;
+mod settings;
+mod trainer;
+mod watchers;
+
+pub use callback::{Batch, Callback, Flow, Progress};
+pub use checkpoint::{Card, Preprocess};
+pub use datasets::{DATASETS, DatasetRow, Splits};
+pub use error::{Result, TrainError, did_you_mean};
+pub use metrics::{Confusion, EpochMetrics, Running};
+pub use predict::{Prediction, predict_files};
+pub use recipe::{
+    AdamConfig, DataConfig, Loss, Normalize, OptimizerConfig, RECIPES, Recipe, SgdConfig,
+};
+pub use run::{Measured, Summary, Trained};
+pub use run_dir::{RunDir, write_atomically};
+pub use schedule::{Constant, Cosine, Schedule, Step};
+pub use trainer::{Trainer, evaluate, test};
+pub use watchers::{Checkpoints, Interrupt, MetricsLog, NanGuard, Report, best_epoch};

@@ -63,11 +63,7 @@ impl ConvShape {
         std::array::from_fn(|i| {
             let padded = input[i] + 2 * padding[i];
             let span = dilation[i] * kernel[i].saturating_sub(1) + 1;
-            if padded < span || kernel[i] == 0 {
-                0
-            } else {
-                (padded - span) / stride[i] + 1
-            }
+            if padded < span || kernel[i] == 0 { 0 } else { (padded - span) / stride[i] + 1 }
         })
     }
 
@@ -115,17 +111,8 @@ impl ConvShape {
             self.stride.iter().chain(&self.dilation).all(|&v| v > 0),
             "conv: a stride or dilation of 0 in {self:?}"
         );
-        let most = Self::output_of(
-            self.input,
-            self.kernel,
-            self.stride,
-            self.padding,
-            self.dilation,
-        );
-        assert!(
-            (0..3).all(|i| self.output[i] <= most[i]),
-            "conv: the output of {self:?} is larger than {most:?}"
-        );
+        let most = Self::output_of(self.input, self.kernel, self.stride, self.padding, self.dilation);
+        assert!((0..3).all(|i| self.output[i] <= most[i]), "conv: the output of {self:?} is larger than {most:?}");
         assert!(
             self.lens() == [x, w, y],
             "conv: {self:?} has {:?} elements (input, weight, output), the slices have {:?}",
@@ -155,21 +142,10 @@ impl ConvShape {
 ///
 /// # Panics
 /// If the slices do not have the sizes of `shape`.
-pub fn conv_forward<T: Real>(
-    shape: &ConvShape,
-    x: &[T],
-    w: &[T],
-    bias: Option<&[T]>,
-    out: &mut [T],
-) {
+pub fn conv_forward<T: Real>(shape: &ConvShape, x: &[T], w: &[T], bias: Option<&[T]>, out: &mut [T]) {
     shape.check(x.len(), w.len(), out.len());
     if let Some(bias) = bias {
-        assert!(
-            bias.len() == shape.c_out,
-            "conv: a bias of {} for {} channels",
-            bias.len(),
-            shape.c_out
-        );
+        assert!(bias.len() == shape.c_out, "conv: a bias of {} for {} channels", bias.len(), shape.c_out);
     }
     let shape = shape.simplified();
     if shape.is_depthwise() {

@@ -37,10 +37,7 @@ pub struct Epilogue<'a, T> {
 
 impl<T> Default for Epilogue<'_, T> {
     fn default() -> Self {
-        Epilogue {
-            bias: None,
-            relu: false,
-        }
+        Epilogue { bias: None, relu: false }
     }
 }
 
@@ -95,22 +92,7 @@ pub fn gemm<T: Real>(
     c_strides: (usize, usize),
     epilogue: Epilogue<'_, T>,
 ) {
-    gemm_batched(
-        1,
-        m,
-        n,
-        k,
-        alpha,
-        a,
-        a_strides,
-        b,
-        b_strides,
-        beta,
-        c,
-        c_strides,
-        epilogue,
-        |_| (0, 0, 0),
-    );
+    gemm_batched(1, m, n, k, alpha, a, a_strides, b, b_strides, beta, c, c_strides, epilogue, |_| (0, 0, 0));
 }
 
 /// `batch` products of one shape; `offsets(i)` gives where the operands of product `i` begin in
@@ -138,40 +120,17 @@ pub fn gemm_batched<T: Real>(
     if batch == 0 || m == 0 || n == 0 {
         return;
     }
-    check(
-        batch,
-        (m, n, k),
-        (a.len(), a_strides),
-        (b.len(), b_strides),
-        (c.len(), c_strides),
-        &offsets,
-    );
+    check(batch, (m, n, k), (a.len(), a_strides), (b.len(), b_strides), (c.len(), c_strides), &offsets);
     if let Some(bias) = epilogue.bias {
-        assert!(
-            bias.len() == n,
-            "gemm: a bias of {} for {n} columns",
-            bias.len()
-        );
+        assert!(bias.len() == n, "gemm: a bias of {} for {n} columns", bias.len());
     }
     // A transposed output without a bias is the product of the transposes.
     let swap = c_strides.1 != 1 && c_strides.0 == 1 && epilogue.bias.is_none();
     let (a_mat, b_mat) = (
-        Mat {
-            data: a.as_ptr(),
-            row: a_strides.0,
-            col: a_strides.1,
-        },
-        Mat {
-            data: b.as_ptr(),
-            row: b_strides.0,
-            col: b_strides.1,
-        },
+        Mat { data: a.as_ptr(), row: a_strides.0, col: a_strides.1 },
+        Mat { data: b.as_ptr(), row: b_strides.0, col: b_strides.1 },
     );
-    let flip = |m: Mat<T>| Mat {
-        data: m.data,
-        row: m.col,
-        col: m.row,
-    };
+    let flip = |m: Mat<T>| Mat { data: m.data, row: m.col, col: m.row };
     let bias = epilogue.bias.map_or(std::ptr::null(), |b| b.as_ptr());
     let c_ptr = c.as_mut_ptr();
     let job = if swap {
@@ -189,19 +148,7 @@ pub fn gemm_batched<T: Real>(
             relu: epilogue.relu,
         }
     } else {
-        Job {
-            m,
-            n,
-            k,
-            alpha,
-            beta,
-            a: a_mat,
-            b: b_mat,
-            c: c_ptr,
-            c_row: c_strides.0,
-            bias,
-            relu: epilogue.relu,
-        }
+        Job { m, n, k, alpha, beta, a: a_mat, b: b_mat, c: c_ptr, c_row: c_strides.0, bias, relu: epilogue.relu }
     };
     let at = |i: usize| {
         let (x, y, z) = offsets(i);
@@ -216,9 +163,7 @@ pub fn gemm_batched<T: Real>(
         job
     };
     match level() {
-        Level::Avx512 | Level::Avx2 if swap || c_strides.1 == 1 => {
-            run_tiles(&T::tiles(), batch, &job, at)
-        }
+        Level::Avx512 | Level::Avx2 if swap || c_strides.1 == 1 => run_tiles(&T::tiles(), batch, &job, at),
         _ => run_crate(batch, c_strides, &job, at, swap),
     }
 }
@@ -233,21 +178,13 @@ fn check(
     offsets: &impl Fn(usize) -> (usize, usize, usize),
 ) {
     let extent = |rows: usize, cols: usize, (row, col): (usize, usize)| {
-        if rows == 0 || cols == 0 {
-            0
-        } else {
-            (rows - 1) * row + (cols - 1) * col + 1
-        }
+        if rows == 0 || cols == 0 { 0 } else { (rows - 1) * row + (cols - 1) * col + 1 }
     };
     let (ea, eb, ec) = (extent(m, k, a.1), extent(k, n, b.1), extent(m, n, c.1));
     let (row, col) = c.1;
     let apart = (n == 1 || col > 0) && (m == 1 || row > (n - 1) * col)
         || (m == 1 || row > 0) && (n == 1 || col > (m - 1) * row);
-    assert!(
-        apart,
-        "gemm: the elements of a {m} x {n} output with strides {:?} overlap",
-        c.1
-    );
+    assert!(apart, "gemm: the elements of a {m} x {n} output with strides {:?} overlap", c.1);
     let mut end = 0;
     for i in 0..batch {
         let (x, y, z) = offsets(i);
@@ -258,10 +195,7 @@ fn check(
             b.0,
             c.0
         );
-        assert!(
-            i == 0 || z >= end,
-            "gemm: output {i} overlaps the one before"
-        );
+        assert!(i == 0 || z >= end, "gemm: output {i} overlaps the one before");
         end = z + ec;
     }
 }
@@ -296,11 +230,7 @@ impl Plan {
         let vectors = n.div_ceil(tiles.lanes);
         let rows_near = job.a.row == 1 || job.a.col != 1;
         let walk = if rows_near { Walk::Rows } else { Walk::Depth };
-        let widest = if rows_near {
-            tiles.max_vectors.min(2)
-        } else {
-            tiles.max_vectors
-        };
+        let widest = if rows_near { tiles.max_vectors.min(2) } else { tiles.max_vectors };
         let panels = vectors.div_ceil(widest);
         let copy_a = rows_near && (job.a.row != 1 || k > 8 && (panels > 2 || m > 64));
         let direct_b = job.b.col == 1 && (m <= DIRECT_ROWS || k <= DIRECT_DEPTH);
@@ -315,16 +245,7 @@ impl Plan {
             row_parts = row_parts.max((4 / panel_parts).min(m.div_ceil(2 * mr)));
         }
         let group = (GROUP / (k.clamp(1, KC) * widest * tiles.lanes)).max(1);
-        Plan {
-            walk,
-            copy_a,
-            direct_b,
-            vectors,
-            panels,
-            group,
-            row_parts,
-            panel_parts,
-        }
+        Plan { walk, copy_a, direct_b, vectors, panels, group, row_parts, panel_parts }
     }
 
     /// Elements of one panel in the buffer.
@@ -333,12 +254,7 @@ impl Plan {
     }
 }
 
-fn run_tiles<T: Real>(
-    tiles: &Tiles<T>,
-    batch: usize,
-    job: &Job<T>,
-    at: impl Fn(usize) -> Job<T> + Sync,
-) {
+fn run_tiles<T: Real>(tiles: &Tiles<T>, batch: usize, job: &Job<T>, at: impl Fn(usize) -> Job<T> + Sync) {
     let plan = Plan::new(tiles, job);
     let tasks = plan.row_parts * plan.panel_parts;
     let task = |t: usize| {
@@ -363,13 +279,7 @@ struct Depth<'a, T> {
     a_copy: Option<&'a [T]>,
 }
 
-fn run_task<T: Real>(
-    tiles: &Tiles<T>,
-    plan: &Plan,
-    job: &Job<T>,
-    rows: Range<usize>,
-    panels: Range<usize>,
-) {
+fn run_task<T: Real>(tiles: &Tiles<T>, plan: &Plan, job: &Job<T>, rows: Range<usize>, panels: Range<usize>) {
     let depth = job.k.min(KC);
     let group = plan.group.min(panels.len());
     let b_len = group * plan.panel_len(tiles, depth);
@@ -379,22 +289,13 @@ fn run_task<T: Real>(
         for d in 0..job.k.div_ceil(KC).max(1) {
             let ks = d * KC..job.k.min((d + 1) * KC);
             // SAFETY: the block exists.
-            let data = unsafe {
-                job.a
-                    .data
-                    .add(rows.start * job.a.row + ks.start * job.a.col)
-            };
+            let data = unsafe { job.a.data.add(rows.start * job.a.row + ks.start * job.a.col) };
             let a = Mat { data, ..job.a };
             if plan.copy_a {
                 pack_rows(tiles, plan, &a, rows.len(), ks.len(), a_buf);
             }
             let a_copy = plan.copy_a.then_some(&*a_buf);
-            let block = Depth {
-                rows: rows.clone(),
-                ks,
-                a,
-                a_copy,
-            };
+            let block = Depth { rows: rows.clone(), ks, a, a_copy };
             for first in panels.clone().step_by(group.max(1)) {
                 let some = first..panels.end.min(first + group);
                 run_group(tiles, plan, job, &block, some, b_buf);
@@ -424,30 +325,17 @@ fn run_group<T: Real>(
     };
     // SAFETY: the block exists.
     let b_at = |first: usize| unsafe {
-        let data = job
-            .b
-            .data
-            .add(block.ks.start * job.b.row + first * job.b.col);
+        let data = job.b.data.add(block.ks.start * job.b.row + first * job.b.col);
         Mat { data, ..job.b }
     };
     for (slot, panel) in panels.clone().enumerate() {
         let (first, cols, nv, direct) = of(panel);
         if !direct {
-            pack_panel(
-                tiles,
-                &b_at(first),
-                depth,
-                cols,
-                nv * tiles.lanes,
-                &mut b_buf[slot * len..],
-            );
+            pack_panel(tiles, &b_at(first), depth, cols, nv * tiles.lanes, &mut b_buf[slot * len..]);
         }
     }
     let widest = plan.vectors.div_ceil(plan.panels);
-    let blocks = block
-        .rows
-        .len()
-        .div_ceil((tiles.max_rows)(plan.walk, widest));
+    let blocks = block.rows.len().div_ceil((tiles.max_rows)(plan.walk, widest));
     let (start, end) = (block.ks.start == 0, block.ks.end == job.k);
     for i in 0..blocks {
         let rows = part(block.rows.len(), blocks, i);
@@ -456,10 +344,7 @@ fn run_group<T: Real>(
             // SAFETY: the rows exist.
             (None, Walk::Rows) => (unsafe { block.a.data.add(rows.start) }, block.a.col),
             // SAFETY: the rows exist.
-            (None, _) => (
-                unsafe { block.a.data.add(rows.start * block.a.row) },
-                block.a.row,
-            ),
+            (None, _) => (unsafe { block.a.data.add(rows.start * block.a.row) }, block.a.row),
         };
         for (slot, panel) in panels.clone().enumerate() {
             let (first, cols, nv, direct) = of(panel);
@@ -470,17 +355,8 @@ fn run_group<T: Real>(
             let with_bias = end && !job.bias.is_null();
             // SAFETY: the tile lies within `c` and the bias within its `n` terms.
             let (c, bias) = unsafe {
-                let c = job
-                    .c
-                    .add((block.rows.start + rows.start) * job.c_row + first);
-                (
-                    c,
-                    if with_bias {
-                        job.bias.add(first)
-                    } else {
-                        std::ptr::null()
-                    },
-                )
+                let c = job.c.add((block.rows.start + rows.start) * job.c_row + first);
+                (c, if with_bias { job.bias.add(first) } else { std::ptr::null() })
             };
             let tile = Tile {
                 k: depth,
@@ -506,14 +382,7 @@ fn run_group<T: Real>(
 
 /// Copies `a` (rows x k) so that each row block of the tiles is one run of `out`, with the rows of
 /// a step side by side.
-fn pack_rows<T: Real>(
-    tiles: &Tiles<T>,
-    plan: &Plan,
-    a: &Mat<T>,
-    rows: usize,
-    k: usize,
-    out: &mut [T],
-) {
+fn pack_rows<T: Real>(tiles: &Tiles<T>, plan: &Plan, a: &Mat<T>, rows: usize, k: usize, out: &mut [T]) {
     let widest = plan.vectors.div_ceil(plan.panels);
     let blocks = rows.div_ceil((tiles.max_rows)(plan.walk, widest));
     for block in 0..blocks {
@@ -523,15 +392,8 @@ fn pack_rows<T: Real>(
         // SAFETY: the rows exist.
         let src = unsafe { a.data.add(part.start * a.row) };
         if a.row == 1 {
-            let rows = Rows {
-                src,
-                src_step: a.col,
-                dst: out.as_mut_ptr(),
-                dst_step: mr,
-                rows: k,
-                cols: mr,
-                pad: false,
-            };
+            let rows =
+                Rows { src, src_step: a.col, dst: out.as_mut_ptr(), dst_step: mr, rows: k, cols: mr, pad: false };
             // SAFETY: `mr` neighbours at each of the `k` steps exist, and `out` holds as many.
             unsafe { (tiles.copy)(&rows) };
             continue;
@@ -546,51 +408,25 @@ fn pack_rows<T: Real>(
 }
 
 /// Copies `cols` columns of `b` (k rows) to rows of `width` elements, the rest zero.
-fn pack_panel<T: Real>(
-    tiles: &Tiles<T>,
-    b: &Mat<T>,
-    k: usize,
-    cols: usize,
-    width: usize,
-    out: &mut [T],
-) {
+fn pack_panel<T: Real>(tiles: &Tiles<T>, b: &Mat<T>, k: usize, cols: usize, width: usize, out: &mut [T]) {
     let out = &mut out[..k * width];
     if b.col == 1 {
         let dst = out.as_mut_ptr();
-        let rows = Rows {
-            src: b.data,
-            src_step: b.row,
-            dst,
-            dst_step: width,
-            rows: k,
-            cols,
-            pad: true,
-        };
+        let rows = Rows { src: b.data, src_step: b.row, dst, dst_step: width, rows: k, cols, pad: true };
         // SAFETY: each of the `k` rows has `cols` contiguous elements, `out` has `width` for each,
         // and `width` is `cols` rounded up to whole vectors.
         unsafe { (tiles.copy)(&rows) };
         return;
     }
     let lanes = tiles.lanes;
-    let (k_full, c_full) = if b.row == 1 {
-        (k / lanes * lanes, cols / lanes * lanes)
-    } else {
-        (0, 0)
-    };
+    let (k_full, c_full) = if b.row == 1 { (k / lanes * lanes, cols / lanes * lanes) } else { (0, 0) };
     for j in (0..c_full).step_by(lanes) {
         for p in (0..k_full).step_by(lanes) {
             // SAFETY: both blocks of `lanes` x `lanes` are in bounds; `tiles` is of this machine.
             unsafe {
                 let src = b.data.add(j * b.col + p);
                 let dst = out.as_mut_ptr().add(p * width + j);
-                let block = Block {
-                    src,
-                    src_step: b.col,
-                    dst,
-                    dst_step: width,
-                    rows: lanes,
-                    cols: lanes,
-                };
+                let block = Block { src, src_step: b.col, dst, dst_step: width, rows: lanes, cols: lanes };
                 (tiles.transpose)(&block);
             }
         }
@@ -599,11 +435,7 @@ fn pack_panel<T: Real>(
         let done = if p < k_full { c_full } else { 0 };
         for (j, v) in line.iter_mut().enumerate().skip(done) {
             // SAFETY: column `j` exists below `cols`.
-            *v = if j < cols {
-                unsafe { *b.data.add(p * b.row + j * b.col) }
-            } else {
-                T::ZERO
-            };
+            *v = if j < cols { unsafe { *b.data.add(p * b.row + j * b.col) } } else { T::ZERO };
         }
     }
 }
@@ -616,15 +448,8 @@ fn run_crate<T: Real>(
     at: impl Fn(usize) -> Job<T> + Sync,
     swap: bool,
 ) {
-    let c_strides = if swap {
-        (c_strides.1, c_strides.0)
-    } else {
-        c_strides
-    };
-    let parts = job
-        .n
-        .div_ceil(64)
-        .min((2 * job.m * job.n * job.k / SERIAL_FLOPS).max(1));
+    let c_strides = if swap { (c_strides.1, c_strides.0) } else { c_strides };
+    let parts = job.n.div_ceil(64).min((2 * job.m * job.n * job.k / SERIAL_FLOPS).max(1));
     par::for_each(batch * parts, |t| {
         let job = at(t / parts);
         let cols = part(job.n, parts, t % parts);

@@ -33,10 +33,7 @@ pub struct PatchShape {
 
 impl PatchShape {
     fn check(&self, image: usize, columns: usize) {
-        let want = [
-            self.n * self.c * self.image(),
-            self.n * self.c * self.columns(),
-        ];
+        let want = [self.n * self.c * self.image(), self.n * self.c * self.columns()];
         assert!(
             want == [image, columns],
             "unfold: {self:?} has {want:?} elements (image, columns), the slices have {:?}",
@@ -66,26 +63,13 @@ impl PatchShape {
                 let shift = kx * self.dilation[1];
                 // Outputs whose element lies in the image: padding <= x * stride + shift < padding + ix.
                 let first = padding.saturating_sub(shift).div_ceil(stride).min(ox);
-                let end = (padding + ix)
-                    .saturating_sub(shift)
-                    .div_ceil(stride)
-                    .clamp(first, ox);
-                let column = if end > first {
-                    first * stride + shift - padding
-                } else {
-                    0
-                };
+                let end = (padding + ix).saturating_sub(shift).div_ceil(stride).clamp(first, ox);
+                let column = if end > first { first * stride + shift - padding } else { 0 };
                 for y in 0..oy {
                     let row = (y * self.stride[0] + ky * self.dilation[0])
                         .checked_sub(self.padding[0])
                         .filter(|&r| r < self.input[0]);
-                    f(
-                        ((ky * self.kernel[1] + kx) * oy + y) * ox,
-                        row.map(|r| r * ix),
-                        first,
-                        end,
-                        column,
-                    );
+                    f(((ky * self.kernel[1] + kx) * oy + y) * ox, row.map(|r| r * ix), first, end, column);
                 }
             }
         }
@@ -93,20 +77,13 @@ impl PatchShape {
 }
 
 /// Calls `f(plane, part of out)` for all planes of `out`, some at a time.
-fn for_planes<T: Send>(
-    out: &mut [T],
-    plane: usize,
-    work: usize,
-    f: impl Fn(usize, &mut [T]) + Sync,
-) {
+fn for_planes<T: Send>(out: &mut [T], plane: usize, work: usize, f: impl Fn(usize, &mut [T]) + Sync) {
     if out.is_empty() {
         return;
     }
     let some = (TASK / work.max(1)).max(1);
     par::for_each_chunk_mut(out, some * plane, |task, out| {
-        out.chunks_exact_mut(plane)
-            .enumerate()
-            .for_each(|(i, out)| f(task * some + i, out));
+        out.chunks_exact_mut(plane).enumerate().for_each(|(i, out)| f(task * some + i, out));
     });
 }
 
@@ -125,13 +102,8 @@ pub fn im2col<T: Real>(s: &PatchShape, image: &[T], columns: &mut [T]) {
             };
             line[..first].fill(T::ZERO);
             line[end..].fill(T::ZERO);
-            let from = image[row..row + s.input[1]][column..]
-                .iter()
-                .step_by(s.stride[1]);
-            line[first..end]
-                .iter_mut()
-                .zip(from)
-                .for_each(|(v, &x)| *v = x);
+            let from = image[row..row + s.input[1]][column..].iter().step_by(s.stride[1]);
+            line[first..end].iter_mut().zip(from).for_each(|(v, &x)| *v = x);
         });
     });
 }
@@ -147,11 +119,8 @@ pub fn col2im<T: Real>(s: &PatchShape, columns: &[T], image: &mut [T]) {
         let columns = &columns[plane * s.columns()..][..s.columns()];
         s.rows(|at, row, first, end, column| {
             let Some(row) = row else { return };
-            let to = image[row..row + s.input[1]][column..]
-                .iter_mut()
-                .step_by(s.stride[1]);
-            to.zip(&columns[at + first..at + end])
-                .for_each(|(v, &x)| *v += x);
+            let to = image[row..row + s.input[1]][column..].iter_mut().step_by(s.stride[1]);
+            to.zip(&columns[at + first..at + end]).for_each(|(v, &x)| *v += x);
         });
     });
 }
@@ -184,10 +153,7 @@ impl ResizeShape {
             x == size(self.input) && y == size(self.output),
             "resize: {self:?} does not fit slices of {x} and {y} elements"
         );
-        assert!(
-            y == 0 || self.input.iter().all(|&e| e > 0),
-            "resize: an empty image cannot be resized: {self:?}"
-        );
+        assert!(y == 0 || self.input.iter().all(|&e| e > 0), "resize: an empty image cannot be resized: {self:?}");
     }
 
     /// Input elements that one output element advances along an axis, in the precision of `T`.
@@ -200,9 +166,7 @@ impl ResizeShape {
     fn nearest<T: Real>(&self, i: usize) -> Vec<usize> {
         let ratio = self.ratio::<T>(i);
         let at = |o: usize| (T::from_f64(o as f64) * ratio).to_f64().floor() as usize;
-        (0..self.output[i])
-            .map(|o| at(o).min(self.input[i] - 1))
-            .collect()
+        (0..self.output[i]).map(|o| at(o).min(self.input[i] - 1)).collect()
     }
 
     /// The two places and weights of each output along an axis.
@@ -229,10 +193,7 @@ impl ResizeShape {
                 let part = at - T::from_f64(first as f64);
                 let second = (first + 1).min(input - 1);
                 let part = if second == first { T::ZERO } else { part };
-                Blend {
-                    from: [first, second],
-                    weight: [T::ONE - part, part],
-                }
+                Blend { from: [first, second], weight: [T::ONE - part, part] }
             })
             .collect()
     }
@@ -307,8 +268,7 @@ pub fn linear<T: Real>(s: &ResizeShape, align_corners: bool, x: &[T], out: &mut 
                 each_row(s, z, y, |row, weight| {
                     let row = &x[row..row + s.input[2]];
                     for (v, b) in line.iter_mut().zip(&xs) {
-                        *v +=
-                            weight * (b.weight[0] * row[b.from[0]] + b.weight[1] * row[b.from[1]]);
+                        *v += weight * (b.weight[0] * row[b.from[0]] + b.weight[1] * row[b.from[1]]);
                     }
                 });
             }

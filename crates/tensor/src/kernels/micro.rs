@@ -182,11 +182,7 @@ unsafe fn copy_rows<V: Vector>(r: &Rows<V::T>) {
                 V::prefetch(ahead.wrapping_add(full * V::LANES));
                 let v = V::load_first(src.add(full * V::LANES), rest);
                 let dst = dst.add(full * V::LANES);
-                if r.pad {
-                    v.store(dst)
-                } else {
-                    v.store_first(dst, rest)
-                }
+                if r.pad { v.store(dst) } else { v.store_first(dst, rest) }
             }
         }
     }
@@ -224,11 +220,7 @@ unsafe fn body<V: Vector, const MR: usize, const NV: usize, const WALK: usize>(t
                 2 => t.a.add(*t.table.add(p) as usize),
                 _ => t.a,
             };
-            let step = if WALK == 3 {
-                *t.table.add(p) as usize
-            } else {
-                0
-            };
+            let step = if WALK == 3 { *t.table.add(p) as usize } else { 0 };
             for i in 0..MR {
                 let x = V::splat(match WALK {
                     1 => *here.add(i * t.a_step),
@@ -264,18 +256,10 @@ unsafe fn finish<V: Vector, const MR: usize, const NV: usize>(t: &Tile<V::T>, ac
                     let mut base = zero;
                     if !t.bias.is_null() {
                         let bias = t.bias.add(j * V::LANES);
-                        base = if full {
-                            V::load(bias)
-                        } else {
-                            V::load_first(bias, last)
-                        };
+                        base = if full { V::load(bias) } else { V::load_first(bias, last) };
                     }
                     if t.beta != V::T::ZERO {
-                        let old = if full {
-                            V::load(c)
-                        } else {
-                            V::load_first(c, last)
-                        };
+                        let old = if full { V::load(c) } else { V::load_first(c, last) };
                         base = beta.fma(old, base);
                     }
                     v = alpha.fma(v, base);
@@ -283,11 +267,7 @@ unsafe fn finish<V: Vector, const MR: usize, const NV: usize>(t: &Tile<V::T>, ac
                         v = v.relu();
                     }
                 }
-                if full {
-                    v.store(c)
-                } else {
-                    v.store_first(c, last)
-                }
+                if full { v.store(c) } else { v.store_first(c, last) }
             }
         }
     }

@@ -1,10 +1,18 @@
-//! Kernels: functions over slices and strides that know nothing of `Tensor`.
+//! Computation on slices. Nothing here knows of `Tensor`.
+//!
+//! Work is split by the shape of the problem, never by the number of threads, so results are
+//! bit-identical however many cores there are.
 
-pub mod conv;
-pub mod gemm;
-pub mod im;
-pub mod micro;
-pub mod par;
-pub mod pool;
-pub(crate) mod scratch;
-pub mod simd;
+pub(crate) mod conv;
+pub(crate) mod gemm;
+pub(crate) mod im;
+pub(crate) mod map;
+pub(crate) mod math;
+pub(crate) mod micro;
+pub(crate) mod par;
+pub(crate) mod pool;
+pub(crate) mod reduce;
+mod scratch;
+pub(crate) mod simd;
+pub(crate) mod softmax;
+pub(crate) mod strided;

@@ -86,10 +86,7 @@ static POOL: Pool = Pool {
     state: Line(AtomicU64::new(0)),
     next: Line(AtomicUsize::new(0)),
     busy: Line(AtomicBool::new(false)),
-    job: UnsafeCell::new(Job {
-        work: None,
-        chunks: 0,
-    }),
+    job: UnsafeCell::new(Job { work: None, chunks: 0 }),
     sleepers: AtomicUsize::new(0),
     threads: AtomicUsize::new(0),
     live: AtomicUsize::new(0),
@@ -97,10 +94,7 @@ static POOL: Pool = Pool {
     sleep: Mutex::new(()),
     wake: Condvar::new(),
     panic: Mutex::new(None),
-    crew: Mutex::new(Crew {
-        handles: Vec::new(),
-        process: 0,
-    }),
+    crew: Mutex::new(Crew { handles: Vec::new(), process: 0 }),
 };
 
 fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
@@ -120,18 +114,13 @@ pub fn threads() -> usize {
 
 #[cold]
 fn first_threads() -> usize {
-    let asked = std::env::var("GRADUS_THREADS")
-        .ok()
-        .and_then(|v| v.trim().parse::<usize>().ok());
+    let asked = std::env::var("GRADUS_THREADS").ok().and_then(|v| v.trim().parse::<usize>().ok());
     let n = match asked {
         Some(n) if n > 0 => n.min(MAX_THREADS),
         _ => std::thread::available_parallelism().map_or(1, |n| n.get().min(MAX_THREADS)),
     };
     // Another thread may have set the number meanwhile: the first one stays.
-    match POOL
-        .threads
-        .compare_exchange(0, n, Ordering::Relaxed, Ordering::Relaxed)
-    {
+    match POOL.threads.compare_exchange(0, n, Ordering::Relaxed, Ordering::Relaxed) {
         Ok(_) => n,
         Err(set) => set,
     }
@@ -175,11 +164,7 @@ pub fn for_each(chunks: usize, f: impl Fn(usize) + Sync) {
 ///
 /// # Panics
 /// If `chunk_len` is 0 while `data` has elements, or if a chunk panics.
-pub fn for_each_chunk_mut<T: Send>(
-    data: &mut [T],
-    chunk_len: usize,
-    f: impl Fn(usize, &mut [T]) + Sync,
-) {
+pub fn for_each_chunk_mut<T: Send>(data: &mut [T], chunk_len: usize, f: impl Fn(usize, &mut [T]) + Sync) {
     let len = data.len();
     if len == 0 {
         return;
@@ -218,13 +203,8 @@ pub fn for_each_range_of(len: usize, weight: usize, f: impl Fn(Range<usize>) + S
         }
         return;
     }
-    let chunk = len
-        .div_ceil(64)
-        .max((GRAIN / 2).div_ceil(weight))
-        .next_multiple_of(16);
-    for_each(len.div_ceil(chunk), |i| {
-        f(i * chunk..len.min((i + 1) * chunk))
-    });
+    let chunk = len.div_ceil(64).max((GRAIN / 2).div_ceil(weight)).next_multiple_of(16);
+    for_each(len.div_ceil(chunk), |i| f(i * chunk..len.min((i + 1) * chunk)));
 }
 
 /// A mutable slice that several chunks write to at places that do not overlap.
@@ -242,10 +222,7 @@ unsafe impl<T: Send> Sync for SharedMut<T> {}
 impl<T> SharedMut<T> {
     /// Wraps `data`, which must outlive every use.
     pub fn new(data: &mut [T]) -> Self {
-        SharedMut {
-            data: data.as_mut_ptr(),
-            len: data.len(),
-        }
+        SharedMut { data: data.as_mut_ptr(), len: data.len() }
     }
 
     /// Pointer to the first element.
@@ -262,11 +239,7 @@ impl<T> SharedMut<T> {
     /// If the range is out of bounds.
     #[allow(clippy::mut_from_ref)]
     pub unsafe fn slice(&self, start: usize, len: usize) -> &mut [T] {
-        assert!(
-            start <= self.len && len <= self.len - start,
-            "SharedMut::slice: {start} + {len} > {}",
-            self.len
-        );
+        assert!(start <= self.len && len <= self.len - start, "SharedMut::slice: {start} + {len} > {}", self.len);
         // SAFETY: in bounds by the check; exclusive by the caller's promise.
         unsafe { std::slice::from_raw_parts_mut(self.data.add(start), len) }
     }
@@ -281,18 +254,11 @@ impl Pool {
         // SAFETY: only the lifetime is erased; the job is closed and empty before `work` ends.
         let work = unsafe { std::mem::transmute::<&Work<'_>, &'static Work<'static>>(work) };
         // SAFETY: the state is closed and no worker is inside, so nobody reads `job`.
-        unsafe {
-            *self.job.get() = Job {
-                work: Some(work),
-                chunks,
-            }
-        };
+        unsafe { *self.job.get() = Job { work: Some(work), chunks } };
         self.next.0.store(0, Ordering::Relaxed);
         // Nobody else changes the state while it is closed and empty.
         let state = self.state.0.load(Ordering::Relaxed);
-        self.state
-            .0
-            .store(state.wrapping_add(GENERATION) | OPEN, Ordering::SeqCst);
+        self.state.0.store(state.wrapping_add(GENERATION) | OPEN, Ordering::SeqCst);
         let sleepers = self.sleepers.load(Ordering::SeqCst);
         if sleepers > 0 {
             let guard = lock(&self.sleep);
@@ -309,11 +275,7 @@ impl Pool {
         while self.state.0.load(Ordering::Acquire) & (GENERATION - WORKER) != 0 {
             turns += 1;
             // A worker may have lost its core: let it have ours after a while.
-            if turns.is_multiple_of(4096) {
-                std::thread::yield_now()
-            } else {
-                std::hint::spin_loop()
-            }
+            if turns.is_multiple_of(4096) { std::thread::yield_now() } else { std::hint::spin_loop() }
         }
         let theirs = lock(&self.panic).take();
         own?;
@@ -355,9 +317,8 @@ impl Pool {
         }
         while crew.handles.len() < wanted {
             let number = crew.handles.len();
-            let spawned = std::thread::Builder::new()
-                .name(format!("gradus-{number}"))
-                .spawn(move || self.worker(number));
+            let spawned =
+                std::thread::Builder::new().name(format!("gradus-{number}")).spawn(move || self.worker(number));
             match spawned {
                 Ok(handle) => crew.handles.push(handle),
                 Err(_) => {
@@ -376,12 +337,7 @@ impl Pool {
         while let Some(state) = self.await_job(number, last) {
             // The generation is part of the word, so success means that this job is still open.
             let joined = state + WORKER;
-            if self
-                .state
-                .0
-                .compare_exchange(state, joined, Ordering::Acquire, Ordering::Relaxed)
-                .is_err()
-            {
+            if self.state.0.compare_exchange(state, joined, Ordering::Acquire, Ordering::Relaxed).is_err() {
                 continue;
             }
             last = state / GENERATION;
@@ -426,10 +382,7 @@ impl Pool {
             if let Some(answer) = ready(Ordering::SeqCst) {
                 break answer;
             }
-            guard = self
-                .wake
-                .wait(guard)
-                .unwrap_or_else(PoisonError::into_inner);
+            guard = self.wake.wait(guard).unwrap_or_else(PoisonError::into_inner);
         };
         self.sleepers.fetch_sub(1, Ordering::SeqCst);
         answer
@@ -475,9 +428,7 @@ mod tests {
         for bad in 0..20 {
             let caught = catch_unwind(|| for_each(20, |i| assert!(i != bad, "chunk {bad}")));
             let payload = caught.expect_err("the panic was lost");
-            let text = payload
-                .downcast_ref::<String>()
-                .expect("a formatted message");
+            let text = payload.downcast_ref::<String>().expect("a formatted message");
             assert!(text.contains(&format!("chunk {bad}")), "{text}");
         }
         let count = AtomicUsize::new(0);

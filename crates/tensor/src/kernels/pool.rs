@@ -51,21 +51,13 @@ impl PoolShape {
         }
         let up = if ceil_mode { stride - 1 } else { 0 };
         let out = (padded - span + up) / stride + 1;
-        if ceil_mode && (out - 1) * stride >= input + padding {
-            out - 1
-        } else {
-            out
-        }
+        if ceil_mode && (out - 1) * stride >= input + padding { out - 1 } else { out }
     }
 
     fn check(&self, input: usize, output: usize) {
         check_planes(self.planes, self.input, self.output, input, output);
         assert!(
-            self.stride
-                .iter()
-                .chain(&self.dilation)
-                .chain(&self.kernel)
-                .all(|&v| v > 0),
+            self.stride.iter().chain(&self.dilation).chain(&self.kernel).all(|&v| v > 0),
             "pool: a stride, dilation or kernel of 0 in {self:?}"
         );
     }
@@ -78,9 +70,7 @@ impl PoolShape {
         let end = start + (self.kernel[i] - 1) * step + 1;
         // The first element at or after the padding.
         let first = start + padding.saturating_sub(start).div_ceil(step) * step;
-        (first..end.min(extent + padding))
-            .step_by(step)
-            .map(move |p| p - padding)
+        (first..end.min(extent + padding)).step_by(step).map(move |p| p - padding)
     }
 
     /// Whether windows are 2 x 2, do not overlap and never leave the input.
@@ -103,20 +93,13 @@ fn check_planes(planes: usize, input: [usize; 3], output: [usize; 3], x: usize, 
 }
 
 /// Calls `f(plane, part of out)` for all planes of `out`, some at a time; `work` is the cost of one.
-fn for_planes<T: Send>(
-    out: &mut [T],
-    plane: usize,
-    work: usize,
-    f: impl Fn(usize, &mut [T]) + Sync,
-) {
+fn for_planes<T: Send>(out: &mut [T], plane: usize, work: usize, f: impl Fn(usize, &mut [T]) + Sync) {
     if out.is_empty() {
         return;
     }
     let some = (TASK / work.max(1)).max(1);
     par::for_each_chunk_mut(out, some * plane, |task, out| {
-        out.chunks_exact_mut(plane)
-            .enumerate()
-            .for_each(|(i, out)| f(task * some + i, out));
+        out.chunks_exact_mut(plane).enumerate().for_each(|(i, out)| f(task * some + i, out));
     });
 }
 
@@ -136,25 +119,11 @@ fn positions(extents: [usize; 3]) -> impl Iterator<Item = [usize; 3]> {
 /// If the slices do not have the sizes of `s`.
 pub fn max_pool<T: Real>(s: &PoolShape, x: &[T], out: &mut [T], indices: &mut [i64]) {
     s.check(x.len(), out.len());
-    assert!(
-        indices.len() == out.len(),
-        "max_pool: {} indices for {} elements",
-        indices.len(),
-        out.len()
-    );
+    assert!(indices.len() == out.len(), "max_pool: {} indices for {} elements", indices.len(), out.len());
     if s.is_halving() {
         return halve_planes(s, x, out, indices);
     }
-    pool_max(
-        s.planes,
-        s.input,
-        s.output,
-        s.kernel.iter().product(),
-        x,
-        out,
-        indices,
-        |i, o| s.window(i, o),
-    );
+    pool_max(s.planes, s.input, s.output, s.kernel.iter().product(), x, out, indices, |i, o| s.window(i, o));
 }
 
 /// Maxima over the windows that are products of `window(axis, output)`.
@@ -205,11 +174,7 @@ fn halve_planes<T: Real>(s: &PoolShape, x: &[T], out: &mut [T], indices: &mut [i
         // SAFETY: each plane is visited once, and `indices` outlives the call.
         let indices = unsafe { shared.slice(plane * to, to) };
         simd::run(|| {
-            for (row, (out, indices)) in out
-                .chunks_exact_mut(ox)
-                .zip(indices.chunks_exact_mut(ox))
-                .enumerate()
-            {
+            for (row, (out, indices)) in out.chunks_exact_mut(ox).zip(indices.chunks_exact_mut(ox)).enumerate() {
                 let first = (row / oy * iy + row % oy * 2) * ix;
                 let (a, b) = (&x[first..][..2 * ox], &x[first + ix..][..2 * ox]);
                 halve_row(a, b, first, ix, out, indices);
@@ -219,14 +184,7 @@ fn halve_planes<T: Real>(s: &PoolShape, x: &[T], out: &mut [T], indices: &mut [i
 }
 
 #[inline(always)]
-fn halve_row<T: Real>(
-    a: &[T],
-    b: &[T],
-    first: usize,
-    ix: usize,
-    out: &mut [T],
-    indices: &mut [i64],
-) {
+fn halve_row<T: Real>(a: &[T], b: &[T], first: usize, ix: usize, out: &mut [T], indices: &mut [i64]) {
     let n = out.len();
     let (a, b, indices) = (&a[..2 * n], &b[..2 * n], &mut indices[..n]);
     for i in 0..n {
@@ -247,14 +205,7 @@ fn halve_row<T: Real>(
 ///
 /// # Panics
 /// If the sizes do not fit, or an index is outside its plane.
-pub fn scatter_planes<T: Real>(
-    planes: usize,
-    from: usize,
-    to: usize,
-    gy: &[T],
-    indices: &[i64],
-    gx: &mut [T],
-) {
+pub fn scatter_planes<T: Real>(planes: usize, from: usize, to: usize, gy: &[T], indices: &[i64], gx: &mut [T]) {
     assert!(
         gx.len() == planes * from && gy.len() == planes * to && indices.len() == gy.len(),
         "scatter_planes: {planes} planes of {from} and {to}, slices of {}, {} and {}",
@@ -275,14 +226,7 @@ pub fn scatter_planes<T: Real>(
 ///
 /// # Panics
 /// If the sizes do not fit, or an index is outside its plane.
-pub fn gather_planes<T: Real>(
-    planes: usize,
-    from: usize,
-    to: usize,
-    x: &[T],
-    indices: &[i64],
-    out: &mut [T],
-) {
+pub fn gather_planes<T: Real>(planes: usize, from: usize, to: usize, x: &[T], indices: &[i64], out: &mut [T]) {
     assert!(
         x.len() == planes * from && out.len() == planes * to && indices.len() == out.len(),
         "gather_planes: {planes} planes of {from} and {to}, slices of {}, {} and {}",
@@ -304,12 +248,7 @@ pub fn gather_planes<T: Real>(
 /// If the slices do not have the sizes of `s`, or an index is outside its plane.
 pub fn max_pool_backward<T: Real>(s: &PoolShape, gy: &[T], indices: &[i64], gx: &mut [T]) {
     s.check(gx.len(), gy.len());
-    assert!(
-        indices.len() == gy.len(),
-        "max_pool: {} indices for {} elements",
-        indices.len(),
-        gy.len()
-    );
+    assert!(indices.len() == gy.len(), "max_pool: {} indices for {} elements", indices.len(), gy.len());
     let (from, to): (usize, usize) = (s.input.iter().product(), s.output.iter().product());
     let exact = s.input[1] == 2 * s.output[1] && s.input[2] == 2 * s.output[2];
     if !(s.is_halving() && exact) {
@@ -321,11 +260,7 @@ pub fn max_pool_backward<T: Real>(s: &PoolShape, gy: &[T], indices: &[i64], gx: 
         let range = plane * to..(plane + 1) * to;
         let (gy, indices) = (&gy[range.clone()], &indices[range]);
         simd::run(|| {
-            for (row, (gy, indices)) in gy
-                .chunks_exact(ox)
-                .zip(indices.chunks_exact(ox))
-                .enumerate()
-            {
+            for (row, (gy, indices)) in gy.chunks_exact(ox).zip(indices.chunks_exact(ox)).enumerate() {
                 let first = (row / oy * iy + row % oy * 2) * ix;
                 let (a, b) = gx[first..first + 2 * ix].split_at_mut(ix);
                 spread_row(gy, indices, first, ix, a, b);
@@ -335,14 +270,7 @@ pub fn max_pool_backward<T: Real>(s: &PoolShape, gy: &[T], indices: &[i64], gx: 
 }
 
 #[inline(always)]
-fn spread_row<T: Real>(
-    gy: &[T],
-    indices: &[i64],
-    first: usize,
-    ix: usize,
-    a: &mut [T],
-    b: &mut [T],
-) {
+fn spread_row<T: Real>(gy: &[T], indices: &[i64], first: usize, ix: usize, a: &mut [T], b: &mut [T]) {
     let n = gy.len();
     let (indices, a, b) = (&indices[..n], &mut a[..2 * n], &mut b[..2 * n]);
     for i in 0..n {
@@ -368,14 +296,8 @@ impl Divisor {
         let size = |i: usize| {
             let (start, padding) = (o[i] * s.stride[i], s.padding[i]);
             let end = (start + s.kernel[i]).min(s.input[i] + 2 * padding);
-            let inside = end
-                .min(s.input[i] + padding)
-                .saturating_sub(start.max(padding));
-            if self.count_include_pad {
-                end - start
-            } else {
-                inside
-            }
+            let inside = end.min(s.input[i] + padding).saturating_sub(start.max(padding));
+            if self.count_include_pad { end - start } else { inside }
         };
         match self.fixed {
             Some(d) => T::from_f64(1.0 / d),
@@ -388,9 +310,7 @@ impl Divisor {
 fn ranges(s: &PoolShape, o: [usize; 3]) -> [Range<usize>; 3] {
     std::array::from_fn(|i| {
         let start = o[i] * s.stride[i];
-        let end = (start + s.kernel[i])
-            .min(s.input[i] + s.padding[i])
-            .saturating_sub(s.padding[i]);
+        let end = (start + s.kernel[i]).min(s.input[i] + s.padding[i]).saturating_sub(s.padding[i]);
         let start = start.saturating_sub(s.padding[i]);
         start.min(end)..end
     })
@@ -403,9 +323,7 @@ fn ranges(s: &PoolShape, o: [usize; 3]) -> [Range<usize>; 3] {
 pub fn avg_pool<T: Real>(s: &PoolShape, divisor: Divisor, x: &[T], out: &mut [T]) {
     s.check(x.len(), out.len());
     let cost = s.kernel.iter().product();
-    pool_mean(s.planes, s.input, s.output, cost, x, out, |o| {
-        (ranges(s, o), divisor.factor(s, o))
-    });
+    pool_mean(s.planes, s.input, s.output, cost, x, out, |o| (ranges(s, o), divisor.factor(s, o)));
 }
 
 /// The gradient of [`avg_pool`].
@@ -415,9 +333,7 @@ pub fn avg_pool<T: Real>(s: &PoolShape, divisor: Divisor, x: &[T], out: &mut [T]
 pub fn avg_pool_backward<T: Real>(s: &PoolShape, divisor: Divisor, gy: &[T], gx: &mut [T]) {
     s.check(gx.len(), gy.len());
     let cost = s.kernel.iter().product();
-    spread_mean(s.planes, s.input, s.output, cost, gy, gx, |o| {
-        (ranges(s, o), divisor.factor(s, o))
-    });
+    spread_mean(s.planes, s.input, s.output, cost, gy, gx, |o| (ranges(s, o), divisor.factor(s, o)));
 }
 
 /// Sums over windows times a factor.
@@ -468,9 +384,7 @@ fn spread_mean<T: Real>(
             for z in wz.clone() {
                 for y in wy.clone() {
                     let row = (z * input[1] + y) * input[2];
-                    gx[row + wx.start..row + wx.end]
-                        .iter_mut()
-                        .for_each(|v| *v += g);
+                    gx[row + wx.start..row + wx.end].iter_mut().for_each(|v| *v += g);
                 }
             }
         }
@@ -483,11 +397,7 @@ fn adaptive(input: usize, output: usize, o: usize) -> Range<usize> {
     o * input / output..((o + 1) * input).div_ceil(output)
 }
 
-fn adaptive_window<T: Real>(
-    input: [usize; 3],
-    output: [usize; 3],
-    o: [usize; 3],
-) -> ([Range<usize>; 3], T) {
+fn adaptive_window<T: Real>(input: [usize; 3], output: [usize; 3], o: [usize; 3]) -> ([Range<usize>; 3], T) {
     let ranges: [Range<usize>; 3] = std::array::from_fn(|i| adaptive(input[i], output[i], o[i]));
     let size: usize = ranges.iter().map(|r| r.len()).product();
     (ranges, T::from_f64(1.0 / size.max(1) as f64))
@@ -501,18 +411,10 @@ fn adaptive_cost(input: [usize; 3], output: [usize; 3]) -> usize {
 ///
 /// # Panics
 /// If the slices do not have these sizes.
-pub fn adaptive_avg_pool<T: Real>(
-    planes: usize,
-    input: [usize; 3],
-    output: [usize; 3],
-    x: &[T],
-    out: &mut [T],
-) {
+pub fn adaptive_avg_pool<T: Real>(planes: usize, input: [usize; 3], output: [usize; 3], x: &[T], out: &mut [T]) {
     check_planes(planes, input, output, x.len(), out.len());
     let cost = adaptive_cost(input, output);
-    pool_mean(planes, input, output, cost, x, out, |o| {
-        adaptive_window(input, output, o)
-    });
+    pool_mean(planes, input, output, cost, x, out, |o| adaptive_window(input, output, o));
 }
 
 /// The gradient of [`adaptive_avg_pool`].
@@ -528,9 +430,7 @@ pub fn adaptive_avg_pool_backward<T: Real>(
 ) {
     check_planes(planes, input, output, gx.len(), gy.len());
     let cost = adaptive_cost(input, output);
-    spread_mean(planes, input, output, cost, gy, gx, |o| {
-        adaptive_window(input, output, o)
-    });
+    spread_mean(planes, input, output, cost, gy, gx, |o| adaptive_window(input, output, o));
 }
 
 /// Maxima over the windows of [`adaptive_avg_pool`], and their places in the flat input plane. Its
@@ -547,14 +447,7 @@ pub fn adaptive_max_pool<T: Real>(
     indices: &mut [i64],
 ) {
     check_planes(planes, input, output, x.len(), out.len());
-    assert!(
-        indices.len() == out.len(),
-        "max_pool: {} indices for {} elements",
-        indices.len(),
-        out.len()
-    );
+    assert!(indices.len() == out.len(), "max_pool: {} indices for {} elements", indices.len(), out.len());
     let cost = adaptive_cost(input, output);
-    pool_max(planes, input, output, cost, x, out, indices, |i, o| {
-        adaptive(input[i], output[i], o)
-    });
+    pool_max(planes, input, output, cost, x, out, indices, |i, o| adaptive(input[i], output[i], o));
 }

@@ -18,9 +18,7 @@ struct Line {
 /// arbitrary; it begins at a multiple of 64 bytes. A nested call gets a buffer of its own, and the
 /// same one each time if the nesting is the same.
 pub(crate) fn with_scratch<T: Real, R>(len: usize, f: impl FnOnce(&mut [T]) -> R) -> R {
-    let mut lines = FREE
-        .with(|free| free.borrow_mut().pop())
-        .unwrap_or_default();
+    let mut lines = FREE.with(|free| free.borrow_mut().pop()).unwrap_or_default();
     let need = (len * size_of::<T>()).div_ceil(size_of::<Line>());
     if lines.len() < need {
         lines.resize(need, Line { _bytes: [0; 8] });

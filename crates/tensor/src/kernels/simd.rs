@@ -49,9 +49,7 @@ fn first_level() -> Level {
 
 #[cfg(target_arch = "x86_64")]
 fn detect() -> Level {
-    let v3 = is_x86_feature_detected!("avx2")
-        && is_x86_feature_detected!("fma")
-        && is_x86_feature_detected!("bmi2");
+    let v3 = is_x86_feature_detected!("avx2") && is_x86_feature_detected!("fma") && is_x86_feature_detected!("bmi2");
     let v4 = is_x86_feature_detected!("avx512f")
         && is_x86_feature_detected!("avx512bw")
         && is_x86_feature_detected!("avx512cd")
@@ -93,9 +91,7 @@ pub fn run<R>(f: impl FnOnce() -> R) -> R {
 }
 
 #[cfg(target_arch = "x86_64")]
-#[target_feature(
-    enable = "avx512f,avx512bw,avx512cd,avx512dq,avx512vl,avx2,fma,bmi1,bmi2,popcnt,lzcnt,f16c"
-)]
+#[target_feature(enable = "avx512f,avx512bw,avx512cd,avx512dq,avx512vl,avx2,fma,bmi1,bmi2,popcnt,lzcnt,f16c")]
 fn run_avx512<R>(f: impl FnOnce() -> R) -> R {
     f()
 }
@@ -121,11 +117,7 @@ mod tests {
             b.len()
         });
         assert_eq!(n, 1003);
-        assert!(
-            b.iter()
-                .enumerate()
-                .all(|(i, &y)| y == 2.0 * i as f32 + 1.0)
-        );
+        assert!(b.iter().enumerate().all(|(i, &y)| y == 2.0 * i as f32 + 1.0));
     }
 
     #[test]

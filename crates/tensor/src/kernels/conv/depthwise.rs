@@ -33,10 +33,7 @@ pub(super) fn forward<T: Real>(s: &ConvShape, x: &[T], w: &[T], bias: Option<&[T
         from: 1,
         to: s.group_out(),
         weight_step: (s.taps(), 0),
-        stage: Stage {
-            channels: 1,
-            axes: [z.0, y.0, x_axis.0],
-        },
+        stage: Stage { channels: 1, axes: [z.0, y.0, x_axis.0] },
         lanes: [vec![z.1], vec![y.1], vec![x_axis.1]],
         kernel: s.kernel,
         out: s.output,
@@ -51,10 +48,7 @@ pub(super) fn backward_input<T: Real>(s: &ConvShape, gy: &[T], w: &[T], gx: &mut
         from: s.group_out(),
         to: 1,
         weight_step: (0, s.taps()),
-        stage: Stage {
-            channels: 1,
-            axes: [z.0, y.0, x.0],
-        },
+        stage: Stage { channels: 1, axes: [z.0, y.0, x.0] },
         lanes: [z.1, y.1, x.1],
         kernel: s.kernel,
         out: s.input,
@@ -75,8 +69,7 @@ impl Group {
                         for &tz in &z.taps {
                             for &ty in &y.taps {
                                 for &tx in &x.taps {
-                                    let at =
-                                        source * self.stage.plane() + self.stage.tap([tz, ty, tx]);
+                                    let at = source * self.stage.plane() + self.stage.tap([tz, ty, tx]);
                                     let index = (tz.index * ky + ty.index) * kx + tx.index;
                                     taps.push((at, source * self.weight_step.1 + index));
                                 }
@@ -106,15 +99,8 @@ impl Group {
                 stage[self.from * plane..].fill(T::ZERO);
                 for (i, out) in out.chunks_exact_mut(self.to * out_plane).enumerate() {
                     let at = task * some + i;
-                    for (j, stage) in stage
-                        .chunks_exact_mut(plane.max(1))
-                        .take(self.from)
-                        .enumerate()
-                    {
-                        self.stage.fill(
-                            &source[(at * self.from + j) * source_plane..][..source_plane],
-                            stage,
-                        );
+                    for (j, stage) in stage.chunks_exact_mut(plane.max(1)).take(self.from).enumerate() {
+                        self.stage.fill(&source[(at * self.from + j) * source_plane..][..source_plane], stage);
                     }
                     let group = at % self.groups;
                     for (r, out) in out.chunks_exact_mut(out_plane).enumerate() {
@@ -144,9 +130,7 @@ impl Group {
             for z in 0..lanes[0].count {
                 for y in 0..lanes[1].count {
                     let base = z * strides[0] + y * strides[1];
-                    let row = (lanes[0].start + z * lanes[0].step) * oy
-                        + lanes[1].start
-                        + y * lanes[1].step;
+                    let row = (lanes[0].start + z * lanes[0].step) * oy + lanes[1].start + y * lanes[1].step;
                     let line = &mut out[row * ox..][..ox];
                     for x in (0..lanes[2].count).step_by(WIDE) {
                         let n = WIDE.min(lanes[2].count - x);
@@ -192,10 +176,7 @@ fn piece<T: Real>(stage: &[T], taps: &[(usize, usize)], w: &[T], term: T, n: usi
 
 pub(super) fn backward_weight<T: Real>(s: &ConvShape, x: &[T], gy: &[T], gw: &mut [T]) {
     let [az, ay, ax] = [0, 1, 2].map(|i| Axis::forward(s, i));
-    let stage = Stage {
-        channels: 1,
-        axes: [az.0, ay.0, ax.0],
-    };
+    let stage = Stage { channels: 1, axes: [az.0, ay.0, ax.0] };
     let offsets = super::gather::tap_offsets(&stage, [&az.1, &ay.1, &ax.1]);
     let (to, taps) = (s.group_out(), s.taps());
     // Few channels: the images are divided as well, and summed in their order.
@@ -222,25 +203,14 @@ pub(super) fn backward_weight<T: Real>(s: &ConvShape, x: &[T], gy: &[T], gw: &mu
 
 /// Adds the products of one channel of one image. The gradient is laid out with the stage's row
 /// length, zeros between its rows, so that each weight is one long dot product.
-fn add_image<T: Real>(
-    s: &ConvShape,
-    stage: &Stage,
-    offsets: &[usize],
-    x: &[T],
-    gy: &[T],
-    at: usize,
-    sums: &mut [T],
-) {
+fn add_image<T: Real>(s: &ConvShape, stage: &Stage, offsets: &[usize], x: &[T], gy: &[T], at: usize, sums: &mut [T]) {
     let (plane, source_plane, out_plane) = (stage.plane(), stage.source_plane(), s.out_plane());
     let strides = stage.strides();
     let [oz, oy, ox] = s.output;
     let flat = ((oz - 1) * strides[0] + (oy - 1) * strides[1] + ox).next_multiple_of(WIDE);
     with_scratch(plane + WIDE + flat, |scratch: &mut [T]| {
         let (staged, grad) = scratch.split_at_mut(plane + WIDE);
-        stage.fill(
-            &x[at * source_plane..][..source_plane],
-            &mut staged[..plane],
-        );
+        stage.fill(&x[at * source_plane..][..source_plane], &mut staged[..plane]);
         staged[plane..].fill(T::ZERO);
         let staged = &*staged;
         for (r, sums) in sums.chunks_exact_mut(offsets.len()).enumerate() {
@@ -255,10 +225,7 @@ fn add_image<T: Real>(
             simd::run(|| {
                 for (sum, &offset) in sums.iter_mut().zip(offsets) {
                     let mut acc = [T::ZERO; WIDE];
-                    for (g, s) in grad
-                        .chunks_exact(WIDE)
-                        .zip(staged[offset..].chunks_exact(WIDE))
-                    {
+                    for (g, s) in grad.chunks_exact(WIDE).zip(staged[offset..].chunks_exact(WIDE)) {
                         for l in 0..WIDE {
                             acc[l] += g[l] * s[l];
                         }

@@ -55,15 +55,8 @@ impl Gather {
             c,
             out: s.output,
             kernel: s.kernel,
-            weight: Weight {
-                group: m * c * taps,
-                result: c * taps,
-                source: taps,
-            },
-            stage: Stage {
-                channels: s.c_in,
-                axes: [z.0, y.0, x.0],
-            },
+            weight: Weight { group: m * c * taps, result: c * taps, source: taps },
+            stage: Stage { channels: s.c_in, axes: [z.0, y.0, x.0] },
             lanes: [vec![z.1], vec![y.1], vec![x.1]],
         }
     }
@@ -78,15 +71,8 @@ impl Gather {
             c,
             out: s.input,
             kernel: s.kernel,
-            weight: Weight {
-                group: m * c * taps,
-                result: taps,
-                source: m * taps,
-            },
-            stage: Stage {
-                channels: s.c_out,
-                axes: [z.0, y.0, x.0],
-            },
+            weight: Weight { group: m * c * taps, result: taps, source: m * taps },
+            stage: Stage { channels: s.c_out, axes: [z.0, y.0, x.0] },
             lanes: [z.1, y.1, x.1],
         }
     }
@@ -109,30 +95,20 @@ struct Pass<'a> {
 }
 
 impl<'a> Pass<'a> {
-    fn new<T: Real>(
-        g: &'a Gather,
-        lanes: [&'a Lane; 3],
-        images: usize,
-        tiles: &Tiles<T>,
-    ) -> Pass<'a> {
+    fn new<T: Real>(g: &'a Gather, lanes: [&'a Lane; 3], images: usize, tiles: &Tiles<T>) -> Pass<'a> {
         let mut offsets = Vec::new();
         for &z in &lanes[0].taps {
             for &y in &lanes[1].taps {
                 for &x in &lanes[2].taps {
                     let [_, ky, kx] = g.kernel;
-                    offsets.push((
-                        g.stage.tap([z, y, x]),
-                        (z.index * ky + y.index) * kx + x.index,
-                    ));
+                    offsets.push((g.stage.tap([z, y, x]), (z.index * ky + y.index) * kx + x.index));
                 }
             }
         }
         let plane = g.stage.plane();
         let steps = || (0..g.c).flat_map(|c| offsets.iter().map(move |&(at, tap)| (c, at, tap)));
         let table: Vec<u32> = steps().map(|(c, at, _)| (c * plane + at) as u32).collect();
-        let taps = steps()
-            .map(|(c, _, tap)| c * g.weight.source + tap)
-            .collect();
+        let taps = steps().map(|(c, _, tap)| c * g.weight.source + tap).collect();
         let width = lanes[2].count;
         let vectors = g.m.div_ceil(tiles.lanes);
         let (mr, nv) = best_tile(tiles, width, vectors);
@@ -140,20 +116,8 @@ impl<'a> Pass<'a> {
         let columns = vectors.div_ceil(panels) * tiles.lanes;
         let all = images * lanes[0].count * lanes[1].count;
         let by_work = TASK_FLOPS / (2 * width * columns * table.len().max(1)).max(1);
-        let rows = by_work
-            .max(POSITIONS / width)
-            .clamp(1, (RESULTS / (width * columns)).max(1))
-            .min(all);
-        Pass {
-            g,
-            lanes,
-            table,
-            taps,
-            mr,
-            vectors,
-            panels,
-            rows,
-        }
+        let rows = by_work.max(POSITIONS / width).clamp(1, (RESULTS / (width * columns)).max(1)).min(all);
+        Pass { g, lanes, table, taps, mr, vectors, panels, rows }
     }
 
     /// Columns of a panel in the packed weights.
@@ -178,11 +142,7 @@ impl<'a> Pass<'a> {
         let blocks = depth.div_ceil(64).max(1);
         let shared = SharedMut::new(out);
         par::for_each(self.g.groups * self.panels * blocks, |task| {
-            let (group, panel, block) = (
-                task / blocks / self.panels,
-                task / blocks % self.panels,
-                task % blocks,
-            );
+            let (group, panel, block) = (task / blocks / self.panels, task / blocks % self.panels, task % blocks);
             let (first, nv) = self.panel(panel);
             let first = first * tiles.lanes;
             let live = (self.g.m - first).min(nv * tiles.lanes);
@@ -235,11 +195,7 @@ pub(super) fn run<T: Real>(g: &Gather, source: &[T], w: &[T], bias: Option<&[T]>
         .collect();
     let packed: usize = passes.iter().map(|p| p.packed_len(&tiles)).sum();
     let terms = (g.m + tiles.lanes * tiles.max_vectors) * g.groups;
-    let staged = if g.stage.is_source() {
-        0
-    } else {
-        per_chunk * image
-    };
+    let staged = if g.stage.is_source() { 0 } else { per_chunk * image };
     with_scratch(packed + terms + staged, |scratch: &mut [T]| {
         let (packed, rest) = scratch.split_at_mut(packed);
         let (terms, staged) = rest.split_at_mut(terms);
@@ -265,15 +221,7 @@ pub(super) fn run<T: Real>(g: &Gather, source: &[T], w: &[T], bias: Option<&[T]>
             let mut at = 0;
             for pass in &passes {
                 let len = pass.packed_len(&tiles);
-                run_pass(
-                    &tiles,
-                    pass,
-                    stage,
-                    &packed[at..at + len],
-                    bias,
-                    images.clone(),
-                    shared,
-                );
+                run_pass(&tiles, pass, stage, &packed[at..at + len], bias, images.clone(), shared);
                 at += len;
             }
         }
@@ -294,15 +242,11 @@ pub(super) fn fill_stage<'a, T: Real>(
     }
     let planes = images.len() * stage.channels;
     let some = (8192 / plane.max(1)).max(1);
-    par::for_each_chunk_mut(
-        &mut buffer[..planes * plane],
-        some * plane.max(1),
-        |i, out| {
-            for (j, out) in out.chunks_exact_mut(plane).enumerate() {
-                stage.fill(&source[(i * some + j) * from..][..from], out);
-            }
-        },
-    );
+    par::for_each_chunk_mut(&mut buffer[..planes * plane], some * plane.max(1), |i, out| {
+        for (j, out) in out.chunks_exact_mut(plane).enumerate() {
+            stage.fill(&source[(i * some + j) * from..][..from], out);
+        }
+    });
     buffer
 }
 
@@ -325,11 +269,7 @@ fn run_pass<T: Real>(
     let panels = pass.g.groups * pass.panels;
     let by_panel = per_group > pass.g.stage.image();
     par::for_each(panels * parts, |task| {
-        let (panel, p) = if by_panel {
-            (task / parts, task % parts)
-        } else {
-            (task % panels, task / panels)
-        };
+        let (panel, p) = if by_panel { (task / parts, task % parts) } else { (task % panels, task / panels) };
         let some = p * pass.rows..rows.min((p + 1) * pass.rows);
         let job = Job {
             tiles,
@@ -385,9 +325,7 @@ impl<T: Real> Job<'_, T> {
         let depth = pass.table.len();
         let group_base = group * g.c * g.stage.plane();
         let step = pass.columns(self.tiles);
-        let bias = self.bias.map_or(std::ptr::null(), |b| {
-            b[b.len() / g.groups * group + first..].as_ptr()
-        });
+        let bias = self.bias.map_or(std::ptr::null(), |b| b[b.len() / g.groups * group + first..].as_ptr());
         for d in 0..depth.div_ceil(KC).max(1) {
             let ks = d * KC..depth.min((d + 1) * KC);
             for (i, row) in rows.clone().enumerate() {
@@ -434,26 +372,14 @@ impl<T: Real> Job<'_, T> {
         let mut row = rows.start;
         while row < rows.end {
             // All rows of an image are one run if every output is computed here.
-            let end = if whole {
-                rows.end.min((row / per_image + 1) * per_image)
-            } else {
-                row + 1
-            };
+            let end = if whole { rows.end.min((row / per_image + 1) * per_image) } else { row + 1 };
             let [n, z, y] = self.place(row);
             let (z, y) = (lz.start + z * lz.step, ly.start + y * ly.step);
             let channel = (self.first_image + n) * g.groups * g.m + group * g.m + first;
             let to = channel * plane + (z * g.out[1] + y) * g.out[2] + lx.start;
             let from = (row - rows.start) * lx.count;
             let count = (end - row) * lx.count;
-            let run = Run {
-                from,
-                count,
-                to,
-                step: lx.step,
-                plane,
-                columns,
-                live,
-            };
+            let run = Run { from, count, to, step: lx.step, plane, columns, live };
             self.store_run(&run, results, out);
             row = end;
         }
@@ -481,14 +407,7 @@ impl<T: Real> Job<'_, T> {
                 unsafe {
                     let dst = out.ptr().add(run.to + c * run.plane + i);
                     let (rows, cols) = (lanes.min(run.live - c), lanes.min(run.count - i));
-                    let block = Block {
-                        src,
-                        src_step: run.columns,
-                        dst,
-                        dst_step: run.plane,
-                        rows,
-                        cols,
-                    };
+                    let block = Block { src, src_step: run.columns, dst, dst_step: run.plane, rows, cols };
                     (self.tiles.transpose)(&block);
                 }
             }
@@ -511,7 +430,5 @@ struct Run {
 pub(super) fn tap_offsets(stage: &Stage, lanes: [&Lane; 3]) -> Vec<usize> {
     let all = |i: usize| lanes[i].taps.iter().copied();
     let at = |z: Tap, y: Tap, x: Tap| stage.tap([z, y, x]);
-    all(0)
-        .flat_map(|z| all(1).flat_map(move |y| all(2).map(move |x| at(z, y, x))))
-        .collect()
+    all(0).flat_map(|z| all(1).flat_map(move |y| all(2).map(move |x| at(z, y, x)))).collect()
 }

@@ -7,9 +7,7 @@ fn products(s: &ConvShape, mut f: impl FnMut(usize, usize, usize)) {
     let [kz, ky, kx] = s.kernel;
     let [oz, oy, ox] = s.output;
     let at = |o: usize, t: usize, i: usize| {
-        (o * s.stride[i] + t * s.dilation[i])
-            .checked_sub(s.padding[i])
-            .filter(|&p| p < s.input[i])
+        (o * s.stride[i] + t * s.dilation[i]).checked_sub(s.padding[i]).filter(|&p| p < s.input[i])
     };
     for n in 0..s.n {
         for o in 0..s.c_out {
@@ -17,9 +15,7 @@ fn products(s: &ConvShape, mut f: impl FnMut(usize, usize, usize)) {
                 let channel = o / s.group_out() * s.group_in() + c;
                 for (z, y, x) in triples(oz, oy, ox) {
                     for (tz, ty, tx) in triples(kz, ky, kx) {
-                        let (Some(pz), Some(py), Some(px)) =
-                            (at(z, tz, 0), at(y, ty, 1), at(x, tx, 2))
-                        else {
+                        let (Some(pz), Some(py), Some(px)) = (at(z, tz, 0), at(y, ty, 1), at(x, tx, 2)) else {
                             continue;
                         };
                         let out = (((n * s.c_out + o) * oz + z) * oy + y) * ox + x;
@@ -52,12 +48,7 @@ fn numbers<T: Real>(len: usize, seed: usize) -> Vec<T> {
 
 fn check<T: Real>(s: &ConvShape) {
     let [lx, lw, ly] = s.lens();
-    let (x, w, gy, bias) = (
-        numbers::<T>(lx, 1),
-        numbers::<T>(lw, 2),
-        numbers::<T>(ly, 3),
-        numbers::<T>(s.c_out, 4),
-    );
+    let (x, w, gy, bias) = (numbers::<T>(lx, 1), numbers::<T>(lw, 2), numbers::<T>(ly, 3), numbers::<T>(s.c_out, 4));
     let plane: usize = s.output.iter().product();
     let mut want: Vec<T> = (0..ly).map(|i| bias[i / plane % s.c_out]).collect();
     let (mut want_gx, mut want_gw) = (vec![T::ZERO; lx], vec![T::ZERO; lw]);
@@ -91,18 +82,7 @@ fn shape(
     dilation: [usize; 3],
 ) -> ConvShape {
     let output = ConvShape::output_of(input, kernel, stride, padding, dilation);
-    ConvShape {
-        n,
-        c_in: c.0,
-        c_out: c.1,
-        groups: c.2,
-        input,
-        kernel,
-        stride,
-        padding,
-        dilation,
-        output,
-    }
+    ConvShape { n, c_in: c.0, c_out: c.1, groups: c.2, input, kernel, stride, padding, dilation, output }
 }
 
 #[test]
@@ -113,83 +93,27 @@ fn agrees_with_the_definition() {
         shape(2, (1, 1, 1), [1, 1, 5], [1, 1, 3], one, no, one),
         shape(3, (1, 32, 1), [1, 28, 28], [1, 3, 3], one, [0, 1, 1], one),
         shape(2, (32, 64, 1), [1, 14, 14], [1, 3, 3], one, [0, 1, 1], one),
-        shape(
-            2,
-            (3, 5, 1),
-            [1, 9, 11],
-            [1, 3, 2],
-            [1, 2, 3],
-            [0, 1, 0],
-            [1, 1, 2],
-        ),
-        shape(
-            2,
-            (4, 6, 2),
-            [1, 7, 8],
-            [1, 3, 3],
-            [1, 2, 2],
-            [0, 1, 1],
-            one,
-        ),
+        shape(2, (3, 5, 1), [1, 9, 11], [1, 3, 2], [1, 2, 3], [0, 1, 0], [1, 1, 2]),
+        shape(2, (4, 6, 2), [1, 7, 8], [1, 3, 3], [1, 2, 2], [0, 1, 1], one),
         shape(2, (16, 24, 1), [1, 6, 5], [1, 1, 1], one, no, one),
         shape(2, (8, 20, 1), [1, 7, 7], [1, 1, 1], [1, 2, 2], no, one),
         shape(2, (8, 20, 1), [1, 7, 7], [1, 1, 1], one, [0, 1, 1], one),
         shape(1, (40, 70, 1), [1, 4, 4], [1, 3, 3], one, [0, 1, 1], one),
         shape(2, (6, 6, 6), [1, 10, 37], [1, 3, 3], one, [0, 1, 1], one),
-        shape(
-            2,
-            (5, 10, 5),
-            [1, 9, 6],
-            [1, 3, 3],
-            [1, 2, 2],
-            [0, 1, 1],
-            [1, 2, 1],
-        ),
-        shape(
-            1,
-            (2, 3, 1),
-            [5, 4, 6],
-            [2, 3, 3],
-            [2, 1, 2],
-            [1, 0, 2],
-            [1, 1, 2],
-        ),
+        shape(2, (5, 10, 5), [1, 9, 6], [1, 3, 3], [1, 2, 2], [0, 1, 1], [1, 2, 1]),
+        shape(1, (2, 3, 1), [5, 4, 6], [2, 3, 3], [2, 1, 2], [1, 0, 2], [1, 1, 2]),
         shape(1, (3, 3, 3), [4, 5, 6], [3, 3, 3], one, one, one),
-        shape(
-            2,
-            (4, 4, 1),
-            [1, 8, 8],
-            [1, 4, 4],
-            [1, 2, 2],
-            [0, 1, 1],
-            one,
-        ),
+        shape(2, (4, 4, 1), [1, 8, 8], [1, 4, 4], [1, 2, 2], [0, 1, 1], one),
         shape(2, (4, 4, 1), [1, 3, 3], [1, 2, 2], [1, 4, 4], no, one),
         shape(2, (60, 9, 1), [1, 5, 5], [1, 5, 5], one, [0, 2, 2], one),
-        shape(
-            17,
-            (2, 17, 1),
-            [1, 1, 33],
-            [1, 1, 5],
-            [1, 1, 2],
-            [0, 0, 2],
-            one,
-        ),
+        shape(17, (2, 17, 1), [1, 1, 33], [1, 1, 5], [1, 1, 2], [0, 0, 2], one),
         shape(1, (1, 1, 1), [1, 1, 1], [1, 1, 1], one, no, one),
         shape(2, (3, 4, 1), [1, 2, 2], [1, 5, 5], one, no, one),
         shape(0, (3, 4, 1), [1, 5, 5], [1, 3, 3], one, no, one),
         shape(2, (0, 4, 1), [1, 5, 5], [1, 3, 3], one, no, one),
         shape(2, (3, 4, 1), [1, 0, 5], [1, 3, 3], one, [0, 2, 2], one),
         shape(2, (4, 4, 4), [1, 0, 5], [1, 3, 3], one, [0, 2, 2], one),
-        shape(
-            9,
-            (1, 3, 1),
-            [1, 40, 40],
-            [1, 7, 7],
-            [1, 2, 2],
-            [0, 3, 3],
-            one,
-        ),
+        shape(9, (1, 3, 1), [1, 40, 40], [1, 7, 7], [1, 2, 2], [0, 3, 3], one),
     ];
     for s in &shapes {
         check::<f32>(s);
@@ -210,64 +134,31 @@ fn random_shapes_agree_with_the_definition() {
         let groups = pick(1, 3);
         let c = (groups * pick(1, 7), groups * pick(1, 20), groups);
         let deep = pick(0, 3) == 0;
-        let mut axis = |low: usize, high: usize| {
-            [
-                if deep { pick(low, high.min(4)) } else { 1 },
-                pick(low, high),
-                pick(low, high),
-            ]
-        };
+        let mut axis =
+            |low: usize, high: usize| [if deep { pick(low, high.min(4)) } else { 1 }, pick(low, high), pick(low, high)];
         let (input, kernel, stride, dilation) = (axis(1, 18), axis(1, 4), axis(1, 3), axis(1, 2));
         let mut padding = axis(0, 3);
         if !deep {
             padding[0] = 0;
         }
-        check::<f32>(&shape(
-            pick(1, 4),
-            c,
-            input,
-            kernel,
-            stride,
-            padding,
-            dilation,
-        ));
+        check::<f32>(&shape(pick(1, 4), c, input, kernel, stride, padding, dilation));
     }
 }
 
 #[test]
 fn transposed_convolutions_may_have_output_padding() {
     // The gradient of the input with rows that the kernel never reaches.
-    let mut s = shape(
-        2,
-        (3, 4, 1),
-        [1, 8, 8],
-        [1, 3, 3],
-        [1, 2, 2],
-        [0, 1, 1],
-        [1; 3],
-    );
+    let mut s = shape(2, (3, 4, 1), [1, 8, 8], [1, 3, 3], [1, 2, 2], [0, 1, 1], [1; 3]);
     s.output = [1, 3, 4];
     check::<f32>(&s);
 }
 
 #[test]
 fn results_do_not_depend_on_the_number_of_threads() {
-    let s = shape(
-        7,
-        (19, 33, 1),
-        [1, 13, 15],
-        [1, 3, 3],
-        [1; 3],
-        [0, 1, 1],
-        [1; 3],
-    );
+    let s = shape(7, (19, 33, 1), [1, 13, 15], [1, 3, 3], [1; 3], [0, 1, 1], [1; 3]);
     let [lx, lw, ly] = s.lens();
-    let real = |len: usize, seed: usize| -> Vec<f32> {
-        numbers::<f32>(len, seed)
-            .iter()
-            .map(|v| (v * 0.37).sin())
-            .collect()
-    };
+    let real =
+        |len: usize, seed: usize| -> Vec<f32> { numbers::<f32>(len, seed).iter().map(|v| (v * 0.37).sin()).collect() };
     let (x, w, gy) = (real(lx, 1), real(lw, 2), real(ly, 3));
     let mut results = Vec::new();
     for threads in [1, 2, 5] {
@@ -276,13 +167,7 @@ fn results_do_not_depend_on_the_number_of_threads() {
         conv_forward(&s, &x, &w, None, &mut out);
         conv_backward_input(&s, &gy, &w, &mut gx);
         conv_backward_weight(&s, &x, &gy, &mut gw);
-        results.push(
-            [out, gx, gw]
-                .concat()
-                .iter()
-                .map(|v| v.to_bits())
-                .collect::<Vec<_>>(),
-        );
+        results.push([out, gx, gw].concat().iter().map(|v| v.to_bits()).collect::<Vec<_>>());
     }
     assert!(results.windows(2).all(|r| r[0] == r[1]));
 }

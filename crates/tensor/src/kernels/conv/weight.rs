@@ -49,15 +49,11 @@ fn part(len: usize, parts: usize, i: usize) -> Range<usize> {
 impl Plan {
     fn new<T: Real>(s: &ConvShape, tiles: &Tiles<T>) -> Plan {
         let [z, y, x] = [0, 1, 2].map(|i| Axis::forward(s, i));
-        let stage = Stage {
-            channels: s.c_in,
-            axes: [z.0, y.0, x.0],
-        };
+        let stage = Stage { channels: s.c_in, axes: [z.0, y.0, x.0] };
         let taps = tap_offsets(&stage, [&z.1, &y.1, &x.1]);
         let plane = stage.plane();
-        let spread: Vec<u32> = (0..s.group_in())
-            .flat_map(|c| taps.iter().map(move |t| (c * plane + t) as u32))
-            .collect();
+        let spread: Vec<u32> =
+            (0..s.group_in()).flat_map(|c| taps.iter().map(move |t| (c * plane + t) as u32)).collect();
         let (n, positions) = (spread.len(), s.out_plane());
         let vectors = s.group_out().div_ceil(tiles.lanes);
         let panels = vectors.div_ceil(tiles.max_vectors);
@@ -71,10 +67,7 @@ impl Plan {
         let parts = (flops / TASK_FLOPS).clamp(1, blocks);
         let tasks = s.groups * panels * parts;
         // Every split must have an image in every chunk but the last.
-        let splits = FEW
-            .div_ceil(tasks)
-            .min(per_chunk)
-            .min((flops * tasks / parts / (TASK_FLOPS / 4)).max(1));
+        let splits = FEW.div_ceil(tasks).min(per_chunk).min((flops * tasks / parts / (TASK_FLOPS / 4)).max(1));
         let [sz, sy, sx] = stage.strides();
         let image = stage.image();
         let mut table = Vec::with_capacity(per_chunk * positions);
@@ -86,21 +79,7 @@ impl Plan {
                 }
             }
         }
-        Plan {
-            stage,
-            n,
-            spread,
-            table,
-            positions,
-            vectors,
-            panels,
-            columns,
-            blocks,
-            parts,
-            splits,
-            per_chunk,
-            chunks,
-        }
+        Plan { stage, n, spread, table, positions, vectors, panels, columns, blocks, parts, splits, per_chunk, chunks }
     }
 
     /// First vector and number of vectors of a panel.
@@ -112,11 +91,7 @@ impl Plan {
 pub(super) fn run<T: Real>(s: &ConvShape, x: &[T], gy: &[T], gw: &mut [T]) {
     let tiles = T::tiles();
     let plan = Plan::new(s, &tiles);
-    let staged = if plan.stage.is_source() {
-        0
-    } else {
-        plan.per_chunk * plan.stage.image()
-    };
+    let staged = if plan.stage.is_source() { 0 } else { plan.per_chunk * plan.stage.image() };
     let panels = s.groups * plan.panels;
     // Tiles read whole vectors of the gradient.
     let grads = panels * plan.per_chunk * plan.positions * plan.columns;
@@ -131,20 +106,9 @@ pub(super) fn run<T: Real>(s: &ConvShape, x: &[T], gy: &[T], gw: &mut [T]) {
             let shared = SharedMut::new(sums);
             let tasks = panels * plan.parts;
             par::for_each(plan.splits * tasks, |task| {
-                let (split, panel, rows) =
-                    (task / tasks, task % tasks / plan.parts, task % plan.parts);
+                let (split, panel, rows) = (task / tasks, task % tasks / plan.parts, task % plan.parts);
                 let some = part(images.len(), plan.splits, split);
-                add_products(
-                    &tiles,
-                    &plan,
-                    s,
-                    stage,
-                    grads,
-                    chunk == 0,
-                    (split, panel, rows),
-                    some,
-                    shared,
-                );
+                add_products(&tiles, &plan, s, stage, grads, chunk == 0, (split, panel, rows), some, shared);
             });
         }
         reduce(s, &tiles, &plan, sums, gw);
@@ -172,12 +136,7 @@ fn transpose_grads<T: Real>(
         let channel = (images.start + i) * s.c_out + panel / plan.panels * s.group_out() + first;
         let src = &gy[channel * positions..][..live * positions];
         // SAFETY: tasks have disjoint ranges of the buffer, which outlives the call.
-        let dst = unsafe {
-            shared.slice(
-                panel * panel_len + i * positions * plan.columns,
-                positions * plan.columns,
-            )
-        };
+        let dst = unsafe { shared.slice(panel * panel_len + i * positions * plan.columns, positions * plan.columns) };
         for c in (0..plan.columns).step_by(lanes) {
             for p in (0..positions).step_by(lanes) {
                 let to = &mut dst[p * plan.columns + c..];
@@ -199,11 +158,7 @@ fn transpose_grads<T: Real>(
                 }
                 for q in 0..count {
                     for l in 0..lanes {
-                        to[q * plan.columns + l] = if c + l < live {
-                            src[from + l * positions + q]
-                        } else {
-                            T::ZERO
-                        };
+                        to[q * plan.columns + l] = if c + l < live { src[from + l * positions + q] } else { T::ZERO };
                     }
                 }
             }
@@ -290,14 +245,7 @@ fn reduce<T: Real>(s: &ConvShape, tiles: &Tiles<T>, plan: &Plan, sums: &mut [T],
                 // SAFETY: the sums have slack for a whole block; tasks write disjoint weights.
                 unsafe {
                     let dst = out.ptr().add((channel + c) * plan.n + i);
-                    (tiles.transpose)(&Block {
-                        src,
-                        src_step: plan.columns,
-                        dst,
-                        dst_step: plan.n,
-                        rows,
-                        cols,
-                    });
+                    (tiles.transpose)(&Block { src, src_step: plan.columns, dst, dst_step: plan.n, rows, cols });
                 }
             }
         }

@@ -12,17 +12,7 @@ fn noise(len: usize, seed: u64) -> Vec<f64> {
         .collect()
 }
 
-fn case<T: Real>(
-    m: usize,
-    n: usize,
-    k: usize,
-    layout: usize,
-    alpha: f64,
-    beta: f64,
-    bias: bool,
-    relu: bool,
-    tol: f64,
-) {
+fn case<T: Real>(m: usize, n: usize, k: usize, layout: usize, alpha: f64, beta: f64, bias: bool, relu: bool, tol: f64) {
     let real = |v: &[f64]| v.iter().map(|&x| T::from_f64(x)).collect::<Vec<T>>();
     // Strides: plain, transposed, padded and doubly strided.
     let strides = |rows: usize, cols: usize, kind: usize| match kind {
@@ -32,39 +22,17 @@ fn case<T: Real>(
         _ => (2 * cols + 1, 2),
     };
     let size = |rows: usize, cols: usize| (2 * cols + 4) * (rows + 1) + 8;
-    let (sa, sb, sc) = (
-        strides(m, k, layout & 3),
-        strides(k, n, layout >> 2 & 3),
-        strides(m, n, layout >> 4 & 3),
-    );
+    let (sa, sb, sc) = (strides(m, k, layout & 3), strides(k, n, layout >> 2 & 3), strides(m, n, layout >> 4 & 3));
     let (a, b) = (real(&noise(size(m, k), 1)), real(&noise(size(k, n), 2)));
     let mut c = real(&noise(size(m, n), 3));
     let before = c.clone();
     let terms = real(&noise(n, 4));
-    let epilogue = Epilogue {
-        bias: bias.then_some(&terms[..]),
-        relu,
-    };
-    gemm(
-        m,
-        n,
-        k,
-        T::from_f64(alpha),
-        &a,
-        sa,
-        &b,
-        sb,
-        T::from_f64(beta),
-        &mut c,
-        sc,
-        epilogue,
-    );
+    let epilogue = Epilogue { bias: bias.then_some(&terms[..]), relu };
+    gemm(m, n, k, T::from_f64(alpha), &a, sa, &b, sb, T::from_f64(beta), &mut c, sc, epilogue);
     let mut touched = vec![false; c.len()];
     for i in 0..m {
         for j in 0..n {
-            let dot: f64 = (0..k)
-                .map(|p| a[i * sa.0 + p * sa.1].to_f64() * b[p * sb.0 + j * sb.1].to_f64())
-                .sum();
+            let dot: f64 = (0..k).map(|p| a[i * sa.0 + p * sa.1].to_f64() * b[p * sb.0 + j * sb.1].to_f64()).sum();
             let at = i * sc.0 + j * sc.1;
             let mut want = alpha * dot;
             if beta != 0.0 {
@@ -84,10 +52,7 @@ fn case<T: Real>(
             touched[at] = true;
         }
     }
-    assert!(
-        (0..c.len()).all(|i| touched[i] || c[i] == before[i]),
-        "{m} {n} {k} layout {layout}: wrote outside c"
-    );
+    assert!((0..c.len()).all(|i| touched[i] || c[i] == before[i]), "{m} {n} {k} layout {layout}: wrote outside c");
 }
 
 #[test]
@@ -112,28 +77,8 @@ fn agrees_with_the_definition() {
     for (s, &(m, n, k)) in shapes.iter().enumerate() {
         for layout in 0..64 {
             let (alpha, beta) = [(1.0, 0.0), (0.5, 1.0), (1.0, -2.0)][(layout + s) % 3];
-            case::<f32>(
-                m,
-                n,
-                k,
-                layout,
-                alpha,
-                beta,
-                layout % 2 == 0,
-                layout % 5 == 0,
-                3e-7,
-            );
-            case::<f64>(
-                m,
-                n,
-                k,
-                layout,
-                alpha,
-                beta,
-                layout % 2 == 1,
-                layout % 5 == 1,
-                1e-15,
-            );
+            case::<f32>(m, n, k, layout, alpha, beta, layout % 2 == 0, layout % 5 == 0, 3e-7);
+            case::<f64>(m, n, k, layout, alpha, beta, layout % 2 == 1, layout % 5 == 1, 1e-15);
         }
     }
 }
@@ -144,22 +89,7 @@ fn batches_share_operands_by_zero_offsets() {
     let (a, b) = (noise(batch * m * k, 5), noise(k * n, 6));
     let mut c = vec![f64::NAN; batch * m * n];
     let offsets = |i: usize| (i * m * k, 0, i * m * n);
-    gemm_batched(
-        batch,
-        m,
-        n,
-        k,
-        1.0,
-        &a,
-        (k, 1),
-        &b,
-        (n, 1),
-        0.0,
-        &mut c,
-        (n, 1),
-        Epilogue::default(),
-        offsets,
-    );
+    gemm_batched(batch, m, n, k, 1.0, &a, (k, 1), &b, (n, 1), 0.0, &mut c, (n, 1), Epilogue::default(), offsets);
     for (at, &got) in c.iter().enumerate() {
         let (i, j) = (at / n, at % n);
         let want: f64 = (0..k).map(|p| a[i * k + p] * b[p * n + j]).sum();
@@ -176,20 +106,7 @@ fn the_result_does_not_depend_on_the_number_of_threads() {
     for threads in [1, 2, 3] {
         par::set_threads(threads);
         let mut c = vec![0.0f32; m * n];
-        gemm(
-            m,
-            n,
-            k,
-            1.0,
-            &a,
-            (k, 1),
-            &b,
-            (1, k),
-            0.0,
-            &mut c,
-            (n, 1),
-            Epilogue::default(),
-        );
+        gemm(m, n, k, 1.0, &a, (k, 1), &b, (1, k), 0.0, &mut c, (n, 1), Epilogue::default());
         results.push(c.iter().map(|v| v.to_bits()).collect::<Vec<_>>());
     }
     assert!(results.windows(2).all(|w| w[0] == w[1]));
@@ -200,42 +117,13 @@ fn nan_and_infinity_pass_through() {
     let mut c = vec![0.0f32; 4];
     let a = [f32::NAN, 0.0, 0.0, f32::INFINITY];
     let eye = [1.0f32, 0.0, 0.0, 1.0];
-    let relu = Epilogue {
-        bias: None,
-        relu: true,
-    };
-    gemm(
-        2,
-        2,
-        2,
-        1.0,
-        &a,
-        (2, 1),
-        &eye,
-        (2, 1),
-        0.0,
-        &mut c,
-        (2, 1),
-        relu,
-    );
+    let relu = Epilogue { bias: None, relu: true };
+    gemm(2, 2, 2, 1.0, &a, (2, 1), &eye, (2, 1), 0.0, &mut c, (2, 1), relu);
     assert!(c[0].is_nan() && c[3] == f32::INFINITY);
 }
 
 #[test]
 #[should_panic(expected = "leaves its slices")]
 fn a_short_slice_is_refused() {
-    gemm(
-        2,
-        2,
-        2,
-        1.0f32,
-        &[0.0; 3],
-        (2, 1),
-        &[0.0; 4],
-        (2, 1),
-        0.0,
-        &mut [0.0; 4],
-        (2, 1),
-        Epilogue::default(),
-    );
+    gemm(2, 2, 2, 1.0f32, &[0.0; 3], (2, 1), &[0.0; 4], (2, 1), 0.0, &mut [0.0; 4], (2, 1), Epilogue::default());
 }

@@ -118,23 +118,12 @@ macro_rules! vector256 {
             unsafe fn load_first(p: *const $t, n: usize) -> Self {
                 // SAFETY: the caller vouches for the first `n` lanes; `n` is at most LANES, so
                 // the mask lies within its table.
-                unsafe {
-                    Self($mload(
-                        p,
-                        _mm256_loadu_si256($masks.as_ptr().add($lanes - n).cast()),
-                    ))
-                }
+                unsafe { Self($mload(p, _mm256_loadu_si256($masks.as_ptr().add($lanes - n).cast()))) }
             }
             #[inline(always)]
             unsafe fn store_first(self, p: *mut $t, n: usize) {
                 // SAFETY: as for `load_first`.
-                unsafe {
-                    $mstore(
-                        p,
-                        _mm256_loadu_si256($masks.as_ptr().add($lanes - n).cast()),
-                        self.0,
-                    )
-                }
+                unsafe { $mstore(p, _mm256_loadu_si256($masks.as_ptr().add($lanes - n).cast()), self.0) }
             }
             #[inline(always)]
             unsafe fn fma(self, b: Self, c: Self) -> Self {
@@ -192,26 +181,14 @@ macro_rules! entry {
         }
 
         #[target_feature(enable = $features)]
-        unsafe fn $name<const MR: usize, const NV: usize, const WALK: usize>(
-            t: &Tile<<$v as Vector>::T>,
-        ) {
+        unsafe fn $name<const MR: usize, const NV: usize, const WALK: usize>(t: &Tile<<$v as Vector>::T>) {
             // SAFETY: forwarded from the caller; see `Kernel`.
             unsafe { body::<$v, MR, NV, WALK>(t) }
         }
     };
 }
-entry!(
-    f32x16,
-    copy_f32x16,
-    F32x16,
-    "avx512f,avx512bw,avx512dq,avx512vl,fma"
-);
-entry!(
-    f64x8,
-    copy_f64x8,
-    F64x8,
-    "avx512f,avx512bw,avx512dq,avx512vl,fma"
-);
+entry!(f32x16, copy_f32x16, F32x16, "avx512f,avx512bw,avx512dq,avx512vl,fma");
+entry!(f64x8, copy_f64x8, F64x8, "avx512f,avx512bw,avx512dq,avx512vl,fma");
 entry!(f32x8, copy_f32x8, F32x8, "avx2,fma");
 entry!(f64x4, copy_f64x4, F64x4, "avx2,fma");
 
@@ -284,12 +261,7 @@ pub fn tiles_f32() -> Option<Tiles<f32>> {
 
 pub fn tiles_f64() -> Option<Tiles<f64>> {
     match level() {
-        Level::Avx512 => Some(tiles512!(
-            f64x8,
-            copy_f64x8,
-            F64x8,
-            transpose_scalar::<F64x8>
-        )),
+        Level::Avx512 => Some(tiles512!(f64x8, copy_f64x8, F64x8, transpose_scalar::<F64x8>)),
         Level::Avx2 => Some(tiles256!(f64x4, copy_f64x4, F64x4)),
         _ => None,
     }
@@ -311,14 +283,8 @@ unsafe fn transpose_16x16(b: &Block<f32>) {
                 *v = _mm512_mask_broadcast_f32x4(*v, 0xf000, row(3));
             }
         }
-        let (x, y) = (
-            _mm512_unpacklo_ps(r[0], r[1]),
-            _mm512_unpackhi_ps(r[0], r[1]),
-        );
-        let (z, w) = (
-            _mm512_unpacklo_ps(r[2], r[3]),
-            _mm512_unpackhi_ps(r[2], r[3]),
-        );
+        let (x, y) = (_mm512_unpacklo_ps(r[0], r[1]), _mm512_unpackhi_ps(r[0], r[1]));
+        let (z, w) = (_mm512_unpacklo_ps(r[2], r[3]), _mm512_unpackhi_ps(r[2], r[3]));
         let pair = |x: __m512, y: __m512| (_mm512_castps_pd(x), _mm512_castps_pd(y));
         let ((xz, zx), (yw, wy)) = (pair(x, z), pair(y, w));
         let out = [

@@ -32,14 +32,7 @@ impl Picker {
             let dilation = if dilated { self.pick(1, 2) } else { 1 };
             let input = self.pick(dilation * (kernel - 1) + 1, 14);
             let padding = self.pick(0, kernel / 2);
-            let output = PoolShape::output_of(
-                input,
-                kernel,
-                stride,
-                padding,
-                dilation,
-                self.pick(0, 1) == 1,
-            );
+            let output = PoolShape::output_of(input, kernel, stride, padding, dilation, self.pick(0, 1) == 1);
             *axis = (input, kernel, stride, padding, dilation, output);
         }
         PoolShape {
@@ -58,15 +51,13 @@ impl Picker {
 fn places(s: &PoolShape, o: [usize; 3]) -> (Vec<usize>, usize) {
     let (mut inside, mut padded) = (Vec::new(), 0);
     for t in positions(s.kernel) {
-        let at: [isize; 3] = std::array::from_fn(|i| {
-            (o[i] * s.stride[i] + t[i] * s.dilation[i]) as isize - s.padding[i] as isize
-        });
+        let at: [isize; 3] =
+            std::array::from_fn(|i| (o[i] * s.stride[i] + t[i] * s.dilation[i]) as isize - s.padding[i] as isize);
         if (0..3).all(|i| at[i] < (s.input[i] + s.padding[i]) as isize) {
             padded += 1;
         }
         if (0..3).all(|i| at[i] >= 0 && at[i] < s.input[i] as isize) {
-            inside
-                .push((at[0] as usize * s.input[1] + at[1] as usize) * s.input[2] + at[2] as usize);
+            inside.push((at[0] as usize * s.input[1] + at[1] as usize) * s.input[2] + at[2] as usize);
         }
     }
     (inside, padded)
@@ -99,10 +90,7 @@ fn check_max(s: &PoolShape) {
                 }
             }
             let (got, want) = (out[plane * to + i], x[plane * from + best]);
-            assert!(
-                got == want || got.is_nan() && want.is_nan(),
-                "{s:?} at {o:?}: {got} {want}"
-            );
+            assert!(got == want || got.is_nan() && want.is_nan(), "{s:?} at {o:?}: {got} {want}");
             assert_eq!(indices[plane * to + i], best as i64, "{s:?} at {o:?}");
             want_gx[plane * from + best] += gy[plane * to + i];
         }
@@ -116,14 +104,7 @@ fn maxima_agree_with_the_definition() {
     for _ in 0..300 {
         check_max(&picker.shape(true));
     }
-    for input in [
-        [1, 28, 28],
-        [1, 14, 14],
-        [1, 7, 9],
-        [3, 4, 6],
-        [1, 2, 2],
-        [1, 33, 70],
-    ] {
+    for input in [[1, 28, 28], [1, 14, 14], [1, 7, 9], [3, 4, 6], [1, 2, 2], [1, 33, 70]] {
         let output = [input[0], input[1] / 2, input[2] / 2];
         let s = PoolShape {
             planes: 40,
@@ -144,10 +125,7 @@ fn averages_agree_with_the_definition() {
     for turn in 0..300 {
         let s = picker.shape(false);
         let (from, to) = sizes(&s);
-        let divisor = Divisor {
-            count_include_pad: turn % 2 == 0,
-            fixed: (turn % 5 == 0).then_some(3.0),
-        };
+        let divisor = Divisor { count_include_pad: turn % 2 == 0, fixed: (turn % 5 == 0).then_some(3.0) };
         let (x, gy) = (noise(s.planes * from, 1), noise(s.planes * to, 2));
         let mut out = vec![f64::NAN; gy.len()];
         let mut gx = vec![f64::NAN; x.len()];
@@ -157,27 +135,15 @@ fn averages_agree_with_the_definition() {
         for plane in 0..s.planes {
             for (i, o) in positions(s.output).enumerate() {
                 let (inside, padded) = places(&s, o);
-                let count = if divisor.count_include_pad {
-                    padded
-                } else {
-                    inside.len()
-                };
+                let count = if divisor.count_include_pad { padded } else { inside.len() };
                 let by = divisor.fixed.unwrap_or(count.max(1) as f64);
                 let want = inside.iter().map(|&p| x[plane * from + p]).sum::<f64>() / by;
                 let got = out[plane * to + i];
-                assert!(
-                    (got - want).abs() < 1e-12,
-                    "{s:?} {divisor:?} at {o:?}: {got} {want}"
-                );
-                inside
-                    .iter()
-                    .for_each(|&p| want_gx[plane * from + p] += gy[plane * to + i] / by);
+                assert!((got - want).abs() < 1e-12, "{s:?} {divisor:?} at {o:?}: {got} {want}");
+                inside.iter().for_each(|&p| want_gx[plane * from + p] += gy[plane * to + i] / by);
             }
         }
-        assert!(
-            gx.iter().zip(&want_gx).all(|(a, b)| (a - b).abs() < 1e-12),
-            "{s:?}"
-        );
+        assert!(gx.iter().zip(&want_gx).all(|(a, b)| (a - b).abs() < 1e-12), "{s:?}");
     }
 }
 
@@ -190,11 +156,8 @@ fn adaptive_windows_agree_with_the_definition() {
         let (input, output, planes) = (axes.map(|a| a.0), axes.map(|a| a.1), 3);
         let (from, to): (usize, usize) = (input.iter().product(), output.iter().product());
         let (x, gy) = (noise(planes * from, 3), noise(planes * to, 4));
-        let (mut mean, mut max, mut indices) = (
-            vec![f64::NAN; planes * to],
-            vec![0.0; planes * to],
-            vec![-1; planes * to],
-        );
+        let (mut mean, mut max, mut indices) =
+            (vec![f64::NAN; planes * to], vec![0.0; planes * to], vec![-1; planes * to]);
         let mut gx = vec![f64::NAN; x.len()];
         adaptive_avg_pool(planes, input, output, &x, &mut mean);
         adaptive_avg_pool_backward(planes, input, output, &gy, &mut gx);
@@ -219,17 +182,9 @@ fn adaptive_windows_agree_with_the_definition() {
                 let want = inside.iter().map(|&p| value(p)).sum::<f64>() / inside.len() as f64;
                 let at = plane * to + i;
                 assert!((mean[at] - want).abs() < 1e-12);
-                assert_eq!(
-                    max[at],
-                    inside
-                        .iter()
-                        .map(|&p| value(p))
-                        .fold(f64::NEG_INFINITY, f64::max)
-                );
+                assert_eq!(max[at], inside.iter().map(|&p| value(p)).fold(f64::NEG_INFINITY, f64::max));
                 assert_eq!(max[at], value(indices[at] as usize));
-                inside
-                    .iter()
-                    .for_each(|&p| want_gx[plane * from + p] += gy[at] / inside.len() as f64);
+                inside.iter().for_each(|&p| want_gx[plane * from + p] += gy[at] / inside.len() as f64);
             }
         }
         assert!(gx.iter().zip(&want_gx).all(|(a, b)| (a - b).abs() < 1e-12));
@@ -271,10 +226,6 @@ fn output_extents_are_pytorchs() {
         (10, 3, 1, 0, 2, false, 6),
         (2, 3, 1, 0, 1, false, 0),
     ] {
-        assert_eq!(
-            PoolShape::output_of(i, k, s, p, d, ceil),
-            want,
-            "{i} {k} {s} {p} {d} {ceil}"
-        );
+        assert_eq!(PoolShape::output_of(i, k, s, p, d, ceil), want, "{i} {k} {s} {p} {d} {ceil}");
     }
 }

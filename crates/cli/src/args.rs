@@ -1,0 +1,90 @@
+//! The arguments of the command line.
+
+use clap::{Args, Parser, Subcommand};
+use std::path::PathBuf;
+
+/// Deep learning in Rust, from tensor to endpoint.
+#[derive(Debug, Parser)]
+#[command(name = "gradus", version, arg_required_else_help = true, infer_subcommands = true)]
+pub(crate) struct Cli {
+    #[command(subcommand)]
+    pub(crate) command: Command,
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum Command {
+    /// Train the model of a recipe and keep the run in a directory of its own
+    Train(TrainArgs),
+    /// Measure the best checkpoint of a run on the test examples
+    Eval(EvalArgs),
+    /// Class probabilities of images (PNG, JPEG, .npy) by the best checkpoint of a run
+    Predict(PredictArgs),
+    /// The layers of a model with their output shapes and parameters
+    Summary(SummaryArgs),
+    /// The recipes, models and data sets there are
+    List(ListArgs),
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct TrainArgs {
+    /// A recipe's name (see `gradus list`) or the path of a recipe file (.toml)
+    pub(crate) recipe: String,
+    /// The directory of the data files
+    #[arg(long, value_name = "DIR")]
+    pub(crate) data: Option<PathBuf>,
+    /// Passes over the training examples
+    #[arg(long, value_name = "N")]
+    pub(crate) epochs: Option<usize>,
+    /// Seed of initialisation, shuffling and dropout
+    #[arg(long, value_name = "N")]
+    pub(crate) seed: Option<u32>,
+    /// Change any setting of the recipe, e.g. --set optimizer.lr=0.01 (repeatable)
+    #[arg(long = "set", value_name = "KEY=VALUE")]
+    pub(crate) settings: Vec<String>,
+    /// Where run directories are made
+    #[arg(long, value_name = "DIR", default_value = "runs")]
+    pub(crate) out: PathBuf,
+    /// Print one JSON object on standard output, everything else on standard error
+    #[arg(long)]
+    pub(crate) json: bool,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct EvalArgs {
+    /// A run directory, or a checkpoint file (.safetensors)
+    pub(crate) run: PathBuf,
+    /// The directory of the data files, if it is not the one of the run
+    #[arg(long, value_name = "DIR")]
+    pub(crate) data: Option<PathBuf>,
+    /// Print one JSON object on standard output, everything else on standard error
+    #[arg(long)]
+    pub(crate) json: bool,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct PredictArgs {
+    /// A run directory, or a checkpoint file (.safetensors)
+    pub(crate) run: PathBuf,
+    /// Images of the model's input size, light strokes on dark as in the training data
+    #[arg(required = true)]
+    pub(crate) inputs: Vec<PathBuf>,
+    /// Print one JSON object on standard output, everything else on standard error
+    #[arg(long)]
+    pub(crate) json: bool,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct SummaryArgs {
+    /// A model's name (see `gradus list`)
+    pub(crate) model: String,
+    /// Print one JSON object on standard output
+    #[arg(long)]
+    pub(crate) json: bool,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct ListArgs {
+    /// Print one JSON object on standard output
+    #[arg(long)]
+    pub(crate) json: bool,
+}

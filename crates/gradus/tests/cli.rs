@@ -1,0 +1,378 @@
+//! Runs the real binary: what it prints, what it leaves behind, how it fails.
+
+use serde_json::Value;
+use std::fs;
+use std::io::Write;
+use std::path::{Path, PathBuf};
+use std::process::{Command, Output, Stdio};
+use std::time::{Duration, Instant};
+use tempfile::TempDir;
+
+/// A directory for one test, in which the binary runs.
+struct Place {
+    dir: TempDir,
+}
+
+/// What a run of the binary gave.
+struct Ran {
+    code: Option<i32>,
+    stdout: String,
+    stderr: String,
+}
+
+impl Ran {
+    fn new(output: Output) -> Ran {
+        Ran {
+            code: output.status.code(),
+            stdout: String::from_utf8(output.stdout).unwrap(),
+            stderr: String::from_utf8(output.stderr).unwrap(),
+        }
+    }
+
+    fn json(&self) -> Value {
+        assert_eq!(self.code, Some(0), "{}", self.stderr);
+        assert_eq!(self.stdout.lines().count(), 1, "more than one line on stdout: {}", self.stdout);
+        serde_json::from_str(&self.stdout).unwrap()
+    }
+
+    /// Checks for failure with `code` and one message that has every one of `words`.
+    #[track_caller]
+    fn fails(&self, code: i32, words: &[&str]) {
+        assert_eq!(self.code, Some(code), "stderr: {}", self.stderr);
+        assert_eq!(self.stdout, "");
+        let errors: Vec<&str> = self.stderr.lines().filter(|l| l.starts_with("error:")).collect();
+        assert_eq!(errors.len(), 1, "stderr: {}", self.stderr);
+        assert!(!self.stderr.contains("panicked"), "stderr: {}", self.stderr);
+        for word in words {
+            assert!(errors[0].contains(word), "no `{word}` in: {}", errors[0]);
+        }
+    }
+}
+
+/// A run of `digits` made small: a narrow net.
+const QUICK: [&str; 6] = ["train", "digits", "--set", "model.channels=[8,8,8]", "--set", "model.hidden=16"];
+/// The same for `mnist` on the idx files of [`Place::write_mnist`].
+const QUICK_MNIST: [&str; 10] = [
+    "train", "mnist", "--data", "idx", "--epochs", "1", "--set", "model.channels=[2,2]", "--set", "batch_size=16",
+];
+
+impl Place {
+    fn new() -> Place {
+        Place { dir: tempfile::tempdir().unwrap() }
+    }
+
+    fn path(&self, name: &str) -> PathBuf {
+        self.dir.path().join(name)
+    }
+
+    fn command(&self, args: &[&str]) -> Command {
+        let mut command = Command::new(env!("CARGO_BIN_EXE_gradus"));
+        command.args(args).current_dir(self.dir.path()).stdin(Stdio::null());
+        command
+    }
+
+    fn run(&self, args: &[&str]) -> Ran {
+        Ran::new(self.command(args).output().unwrap())
+    }
+
+    fn quick(&self, more: &[&str]) -> Ran {
+        self.run(&[&QUICK, &["--epochs", "2"], more].concat())
+    }
+
+    fn quick_mnist(&self) -> Ran {
+        self.run(&QUICK_MNIST)
+    }
+
+    /// A tiny data set in MNIST's four files under `idx/`, pictures of `side` x `side`.
+    fn write_mnist(&self, side: usize) {
+        fs::create_dir_all(self.path("idx")).unwrap();
+        for (part, count) in [("train", 80), ("t10k", 20)] {
+            let labels: Vec<u8> = (0..count).map(|i| (i % 10) as u8).collect();
+            let pixel = |i: usize| (i * 7 % 251) as u8;
+            let images = idx(&[count, side, side], &(0..count * side * side).map(pixel).collect::<Vec<_>>());
+            // One pair of files gzipped, the other not: both must be read.
+            if part == "train" {
+                self.write_gz(&format!("idx/{part}-images-idx3-ubyte.gz"), &images);
+                self.write_gz(&format!("idx/{part}-labels-idx1-ubyte.gz"), &idx(&[count], &labels));
+            } else {
+                fs::write(self.path(&format!("idx/{part}-images-idx3-ubyte")), &images).unwrap();
+                fs::write(self.path(&format!("idx/{part}-labels-idx1-ubyte")), idx(&[count], &labels)).unwrap();
+            }
+        }
+    }
+
+    fn write_gz(&self, name: &str, bytes: &[u8]) {
+        let file = fs::File::create(self.path(name)).unwrap();
+        let mut encoder = flate2::write::GzEncoder::new(file, flate2::Compression::fast());
+        encoder.write_all(bytes).unwrap();
+        encoder.finish().unwrap();
+    }
+
+    fn write_image(&self, name: &str, side: u32) {
+        image::GrayImage::from_fn(side, side, |x, _| image::Luma([if x == side / 2 { 255 } else { 0 }]))
+            .save(self.path(name))
+            .unwrap();
+    }
+
+    fn files(&self, dir: &str) -> Vec<String> {
+        let mut names: Vec<String> =
+            fs::read_dir(self.path(dir)).unwrap().map(|e| e.unwrap().file_name().into_string().unwrap()).collect();
+        names.sort();
+        names
+    }
+}
+
+/// An idx file of bytes.
+fn idx(shape: &[usize], data: &[u8]) -> Vec<u8> {
+    let mut out = vec![0, 0, 8, shape.len() as u8];
+    shape.iter().for_each(|&d| out.extend((d as u32).to_be_bytes()));
+    out.extend(data);
+    out
+}
+
+fn lines(path: &Path) -> Vec<Value> {
+    fs::read_to_string(path).unwrap().lines().map(|l| serde_json::from_str(l).unwrap()).collect()
+}
+
+#[test]
+fn the_digits_recipe_reaches_98_percent() {
+    let place = Place::new();
+    let result = place.run(&["train", "digits", "--json"]).json();
+    assert!(result["test_accuracy"].as_f64().unwrap() >= 0.98, "{result}");
+}
+
+#[test]
+fn a_run_leaves_everything_behind_and_can_be_measured_again() {
+    let place = Place::new();
+    let ran = place.quick(&["--json"]);
+    let result = ran.json();
+    assert_eq!(result["run_dir"], "runs/digits-001");
+    assert_eq!(result["epochs"], 2);
+    for key in ["test_accuracy", "test_loss", "seconds"] {
+        assert!(result[key].is_f64(), "{key} in {result}");
+    }
+    assert_eq!(
+        place.files("runs/digits-001"),
+        [
+            "best.safetensors", "config.toml", "confusion.svg", "curves.svg", "last.safetensors", "metrics.jsonl",
+            "summary.json"
+        ]
+    );
+    let epochs = lines(&place.path("runs/digits-001/metrics.jsonl"));
+    assert_eq!(epochs.len(), 2);
+    assert!(epochs[1]["train_loss"].as_f64() < epochs[0]["train_loss"].as_f64());
+    assert!(ran.stderr.contains("epoch 2/2"), "{}", ran.stderr);
+
+    let again = place.run(&["eval", "runs/digits-001", "--json"]).json();
+    assert_eq!(again["test_accuracy"], result["test_accuracy"]);
+    assert_eq!(again["test_loss"], result["test_loss"]);
+    let short = place.run(&["eval", "digits-001"]);
+    assert!(short.stdout.contains("test accuracy") && short.stdout.contains("recognised"), "{}", short.stdout);
+    let file = place.run(&["eval", "runs/digits-001/best.safetensors", "--json"]).json();
+    assert_eq!(file["test_accuracy"], result["test_accuracy"]);
+}
+
+#[test]
+fn the_kept_configuration_repeats_the_run() {
+    let place = Place::new();
+    let first = place.quick(&["--json", "--seed", "7"]).json();
+    let second = place.run(&["train", "runs/digits-001/config.toml", "--json"]).json();
+    assert_eq!(second["run_dir"], "runs/digits-002");
+    assert_eq!(first["test_loss"], second["test_loss"]);
+    let losses = |run: &str| -> Vec<Value> {
+        lines(&place.path(run).join("metrics.jsonl")).into_iter().map(|m| m["train_loss"].clone()).collect()
+    };
+    assert_eq!(losses("runs/digits-001"), losses("runs/digits-002"));
+}
+
+#[test]
+fn predict_prints_the_probabilities_of_images() {
+    let place = Place::new();
+    place.quick(&["--json"]).json();
+    place.write_image("one.png", 8);
+    let result = place.run(&["predict", "runs/digits-001", "one.png", "one.png", "--json"]).json();
+    let predictions = result["predictions"].as_array().unwrap();
+    assert_eq!(predictions.len(), 2);
+    assert_eq!(predictions[0], predictions[1]);
+    let shares = predictions[0]["probabilities"].as_object().unwrap();
+    assert_eq!(shares.len(), 10);
+    assert!((shares.values().map(|v| v.as_f64().unwrap()).sum::<f64>() - 1.0).abs() < 1e-5);
+    let text = place.run(&["predict", "runs/digits-001", "one.png"]);
+    assert_eq!(text.code, Some(0));
+    assert!(text.stdout.contains("one.png") && text.stdout.contains('%'), "{}", text.stdout);
+
+    place.write_image("big.png", 30);
+    place
+        .run(&["predict", "runs/digits-001", "one.png", "big.png"])
+        .fails(1, &["big.png", "30x30", "8x8"]);
+    fs::write(place.path("text.png"), "no image").unwrap();
+    place.run(&["predict", "runs/digits-001", "text.png"]).fails(1, &["text.png"]);
+    place.run(&["predict", "runs/digits-001", "none.png"]).fails(1, &["none.png"]);
+}
+
+#[test]
+fn mnist_is_read_from_idx_files_gzipped_or_not() {
+    let place = Place::new();
+    place.write_mnist(28);
+    assert_eq!(place.run(&[&QUICK_MNIST[..], &["--json"]].concat()).json()["epochs"], 1);
+    let mlp = place.run(&["train", "mnist-mlp", "--data", "idx", "--epochs", "1", "--json"]).json();
+    assert_eq!(mlp["model"], "mnist-mlp");
+}
+
+#[test]
+fn list_and_summary_come_from_the_registries() {
+    let place = Place::new();
+    let list = place.run(&["list"]);
+    for name in ["digits", "mnist", "mnist-mlp", "digits-cnn", "mnist-cnn"] {
+        assert!(list.stdout.contains(name), "no {name} in {}", list.stdout);
+    }
+    let summary = place.run(&["summary", "mnist-cnn"]);
+    assert_eq!(summary.code, Some(0), "{}", summary.stderr);
+    for word in ["conv1", "[1, 32, 28, 28]", "fc2", "421,642"] {
+        assert!(summary.stdout.contains(word), "no {word} in {}", summary.stdout);
+    }
+    place.run(&["summary", "mnist-cn"]).fails(2, &["did you mean `mnist-cnn`?"]);
+}
+
+#[test]
+fn an_unknown_recipe_is_a_usage_error_with_the_nearest_name() {
+    let place = Place::new();
+    place.run(&["train", "digit"]).fails(2, &["`digit`", "did you mean `digits`?", "mnist-mlp"]);
+    place.run(&["train", "none.toml"]).fails(1, &["cannot read the recipe `none.toml`"]);
+    assert!(!place.path("runs").exists());
+}
+
+#[test]
+fn a_wrong_setting_names_the_key_and_what_it_takes() {
+    let place = Place::new();
+    place.quick(&["--set", "optimizer.learning_rate=1"]).fails(2, &["optimizer.learning_rate", "optimizer.lr"]);
+    place.quick(&["--set", "lr=1"]).fails(2, &["did you mean `optimizer.lr`?"]);
+    place.quick(&["--set", "optimizer.lr=fast"]).fails(2, &["optimizer.lr", "a number", "\"fast\""]);
+    place.quick(&["--set", "epochs=1.5"]).fails(2, &["epochs", "whole number", "1.5"]);
+    place.quick(&["--set", "optimizer.name=sdg"]).fails(2, &["optimizer.name", "did you mean `sgd`?"]);
+    place.quick(&["--set", "loss=mse"]).fails(2, &["loss", "mse", "cross-entropy"]);
+    place.quick(&["--set", "model.name=mnist-cnn"]).fails(2, &["mnist-cnn", "digits"]);
+    place.quick(&["--set", "batch_size=0"]).fails(2, &["batch_size", "at least 1"]);
+    assert!(!place.path("runs").exists());
+}
+
+#[test]
+fn a_wrong_recipe_file_is_named_with_its_mistake() {
+    let place = Place::new();
+    fs::write(place.path("mine.toml"), "name = \"mine\"\nepoch = 3\n[model]\nname = \"digits-cnn\"\n[data]\nname = \"digits\"\n")
+        .unwrap();
+    place.run(&["train", "mine.toml"]).fails(2, &["mine.toml", "epoch", "did you mean `epochs`?"]);
+    fs::write(place.path("mine.toml"), "name = ").unwrap();
+    place.run(&["train", "mine.toml"]).fails(2, &["mine.toml", "not valid TOML"]);
+}
+
+#[test]
+fn missing_truncated_and_mislabelled_data_are_told_apart() {
+    let place = Place::new();
+    place.quick_mnist().fails(1, &["idx"]);
+    place.write_mnist(28);
+    let labels = place.path("idx/t10k-labels-idx1-ubyte");
+    let images = place.path("idx/t10k-images-idx3-ubyte");
+    let (good_labels, good_images) = (fs::read(&labels).unwrap(), fs::read(&images).unwrap());
+
+    fs::remove_file(&labels).unwrap();
+    place.quick_mnist().fails(1, &["t10k-labels-idx1-ubyte"]);
+    fs::write(&labels, &good_images).unwrap();
+    place.quick_mnist().fails(1, &["t10k-labels-idx1-ubyte"]);
+    fs::write(&labels, &good_labels[..good_labels.len() - 3]).unwrap();
+    place.quick_mnist().fails(1, &["t10k-labels-idx1-ubyte", "17"]);
+    fs::write(&labels, idx(&[19], &[0; 19])).unwrap();
+    place.quick_mnist().fails(1, &["19", "20"]);
+    fs::write(&labels, idx(&[20], &[77; 20])).unwrap();
+    place.quick_mnist().fails(1, &["t10k-labels-idx1-ubyte", "77"]);
+    fs::write(&labels, &good_labels).unwrap();
+    fs::write(&images, &good_images[..good_images.len() / 2]).unwrap();
+    place.quick_mnist().fails(1, &["t10k-images-idx3-ubyte"]);
+    fs::write(&images, "hello").unwrap();
+    place.quick_mnist().fails(1, &["t10k-images-idx3-ubyte"]);
+    fs::write(&images, &good_images).unwrap();
+    let train = place.path("idx/train-images-idx3-ubyte.gz");
+    let packed = fs::read(&train).unwrap();
+    fs::write(&train, &packed[..packed.len() / 2]).unwrap();
+    place.quick_mnist().fails(1, &["train-images-idx3-ubyte.gz"]);
+    assert!(!place.path("runs").exists());
+}
+
+#[test]
+fn images_of_another_size_are_refused() {
+    let place = Place::new();
+    place.write_mnist(14);
+    place.quick_mnist().fails(1, &["14", "28"]);
+}
+
+#[test]
+fn a_checkpoint_of_another_architecture_is_refused() {
+    let place = Place::new();
+    place.quick(&["--json"]).json();
+    place.quick(&["--json", "--set", "model.hidden=32"]).json();
+    let (first, second) = (place.path("runs/digits-001"), place.path("runs/digits-002"));
+    fs::copy(second.join("best.safetensors"), first.join("best.safetensors")).unwrap();
+    for command in [&["eval", "runs/digits-001"][..], &["predict", "runs/digits-001", "x.png"]] {
+        place.run(command).fails(1, &["best.safetensors", "another architecture", "32", "16"]);
+    }
+    let bytes = fs::read(second.join("best.safetensors")).unwrap();
+    fs::write(second.join("best.safetensors"), &bytes[..bytes.len() / 2]).unwrap();
+    place.run(&["eval", "runs/digits-002"]).fails(1, &["best.safetensors"]);
+    place.run(&["eval", "runs/digits-003"]).fails(1, &["runs/digits-003", "did you mean"]);
+}
+
+#[test]
+fn a_run_directory_that_cannot_be_made_is_one_message() {
+    let place = Place::new();
+    fs::write(place.path("file"), "").unwrap();
+    place.quick(&["--out", "file/runs"]).fails(1, &["cannot create the run directory", "file/runs"]);
+}
+
+#[test]
+fn a_loss_that_is_no_number_stops_the_run_and_names_the_layer() {
+    let place = Place::new();
+    let ran = place.quick(&["--set", "optimizer.lr=1e30"]);
+    ran.fails(1, &["the loss became", "in the layer `", "conv", "last.safetensors"]);
+    // The checkpoint of the last good state is whole and usable.
+    place.write_image("one.png", 8);
+    assert_eq!(place.run(&["predict", "runs/digits-001", "one.png"]).code, Some(0));
+}
+
+#[test]
+fn two_runs_started_at_once_get_different_directories() {
+    let place = Place::new();
+    let args = [&QUICK[..], &["--json", "--epochs", "1"]].concat();
+    let start = || place.command(&args).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
+    let (a, b) = (start(), start());
+    let dirs = [a, b].map(|c| Ran::new(c.wait_with_output().unwrap()).json()["run_dir"].clone());
+    assert_ne!(dirs[0], dirs[1]);
+    assert_eq!(place.files("runs").len(), 2);
+}
+
+#[cfg(unix)]
+#[test]
+fn ctrl_c_finishes_the_step_saves_and_exits_with_130() {
+    let place = Place::new();
+    let child = place
+        .command(&["train", "digits", "--json", "--epochs", "100000"])
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped())
+        .spawn()
+        .unwrap();
+    let metrics = place.path("runs/digits-001/metrics.jsonl");
+    let started = Instant::now();
+    while !metrics.exists() {
+        assert!(started.elapsed() < Duration::from_secs(120), "no epoch was finished");
+        std::thread::sleep(Duration::from_millis(20));
+    }
+    let sent = Command::new("kill").args(["-INT", &child.id().to_string()]).status().unwrap();
+    assert!(sent.success());
+    let ran = Ran::new(child.wait_with_output().unwrap());
+    assert_eq!(ran.code, Some(130), "{}", ran.stderr);
+    let result: Value = serde_json::from_str(ran.stdout.trim()).unwrap();
+    assert_eq!(result["interrupted"], true);
+    assert!(result["epochs"].as_u64().unwrap() >= 1);
+    assert_eq!(lines(&metrics).len() as u64, result["epochs"].as_u64().unwrap());
+    assert_eq!(place.run(&["eval", "runs/digits-001"]).code, Some(0));
+    assert_eq!(place.run(&["eval", "runs/digits-001/last.safetensors"]).code, Some(0));
+}

@@ -1,0 +1,80 @@
+//! Element by element: one operand, or two broadcast against each other.
+
+use super::par::{self, GRAIN};
+use super::simd;
+use super::strided::{Nest, fill_rows};
+use crate::shape::{Layout, Shape};
+
+/// out[i] = f(x[i]).
+pub(crate) fn unary<A: Copy + Sync, R: Copy + Send>(x: &[A], out: &mut [R], f: impl Fn(A) -> R + Copy + Sync) {
+    par::for_each_chunk_mut(out, GRAIN, |c, piece| {
+        let x = &x[c * GRAIN..c * GRAIN + piece.len()];
+        simd::run(
+            #[inline(always)]
+            || {
+                for (o, &v) in piece.iter_mut().zip(x) {
+                    *o = f(v);
+                }
+            },
+        )
+    });
+}
+
+/// out[i] = f(out[i], x[i]), both contiguous.
+pub(crate) fn update<A: Copy + Sync, R: Copy + Send>(out: &mut [R], x: &[A], f: impl Fn(R, A) -> R + Copy + Sync) {
+    par::for_each_chunk_mut(out, GRAIN, |c, piece| {
+        let x = &x[c * GRAIN..c * GRAIN + piece.len()];
+        simd::run(
+            #[inline(always)]
+            || {
+                for (o, &v) in piece.iter_mut().zip(x) {
+                    *o = f(*o, v);
+                }
+            },
+        )
+    });
+}
+
+/// out[i] = f(a[i], b[i]) over the broadcast shape; `out` is row-major.
+pub(crate) fn binary<A: Copy + Sync, B: Copy + Sync, R: Copy + Send>(
+    (a, la): (&[A], &Layout),
+    (b, lb): (&[B], &Layout),
+    shape: &Shape,
+    out: &mut [R],
+    f: impl Fn(A, B) -> R + Copy + Sync,
+) {
+    let (sa, sb) = (la.broadcast_strides(shape), lb.broadcast_strides(shape));
+    let nest = Nest::new(shape, [&sa, &sb], [la.offset, lb.offset]);
+    let step = nest.row_strides();
+    fill_rows(&nest, out, |[ia, ib], piece| {
+        let n = piece.len();
+        simd::run(
+            #[inline(always)]
+            || match step {
+                [1, 1] => {
+                    let (a, b) = (&a[ia..ia + n], &b[ib..ib + n]);
+                    for i in 0..n {
+                        piece[i] = f(a[i], b[i]);
+                    }
+                }
+                [1, 0] => {
+                    let (a, b) = (&a[ia..ia + n], b[ib]);
+                    for i in 0..n {
+                        piece[i] = f(a[i], b);
+                    }
+                }
+                [0, 1] => {
+                    let (a, b) = (a[ia], &b[ib..ib + n]);
+                    for i in 0..n {
+                        piece[i] = f(a, b[i]);
+                    }
+                }
+                [s, t] => {
+                    for i in 0..n {
+                        piece[i] = f(a[ia + i * s], b[ib + i * t]);
+                    }
+                }
+            },
+        )
+    });
+}

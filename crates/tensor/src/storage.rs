@@ -1,0 +1,152 @@
+//! Shared, lockable element storage.
+
+use crate::dtype::{DType, Element};
+use crate::memory::Block;
+use memmap2::Mmap;
+use std::any::Any;
+use std::marker::PhantomData;
+use std::ops::{Deref, DerefMut};
+use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
+use std::sync::{Arc, RwLock, RwLockReadGuard, RwLockWriteGuard};
+
+/// Who owns the bytes.
+enum Owner {
+    Pool(#[allow(dead_code)] Block),
+    /// A `Vec<T>` taken over from the caller without copying.
+    Adopted(#[allow(dead_code)] Box<dyn Any + Send + Sync>),
+    /// A read-only file mapping; copied to a pool block before the first write.
+    Mapped(#[allow(dead_code)] Arc<Mmap>),
+}
+
+pub(crate) struct Buffer {
+    ptr: *mut u8,
+    bytes: usize,
+    owner: Owner,
+}
+// SAFETY: the pointer refers to memory owned by `owner`, which is Send and Sync, and is only
+// dereferenced under the storage's lock.
+unsafe impl Send for Buffer {}
+// SAFETY: as above.
+unsafe impl Sync for Buffer {}
+
+/// Elements shared by every view of a tensor.
+pub(crate) struct Storage {
+    buffer: RwLock<Buffer>,
+    version: AtomicU64,
+    pub dtype: DType,
+    /// Number of elements.
+    pub len: usize,
+}
+
+/// A type whose values may be read straight from storage bytes: every bit pattern is valid.
+///
+/// # Safety
+/// Implementors must be plain numbers without padding or invalid bit patterns.
+pub(crate) unsafe trait Plain: Copy + Send + Sync + 'static {}
+macro_rules! plain { ($($t:ty),*) => { $(
+    // SAFETY: a primitive number.
+    unsafe impl Plain for $t {}
+)* } }
+plain!(f32, f64, i64, i32, u8, u16, u32, u64, half::f16, half::bf16);
+
+impl Storage {
+    /// Storage with arbitrary (initialised) content, filled by `f` before anyone else sees it.
+    pub fn build<T: Plain>(dtype: DType, len: usize, f: impl FnOnce(&mut [T])) -> Arc<Storage> {
+        debug_assert_eq!(dtype.size(), size_of::<T>());
+        let bytes = len.checked_mul(size_of::<T>()).expect("a tensor's size fits in memory");
+        let block = Block::new(bytes);
+        // SAFETY: the block holds at least `bytes` initialised, 64-byte aligned bytes with no other owner.
+        f(unsafe { std::slice::from_raw_parts_mut(block.ptr().cast::<T>(), len) });
+        Arc::new(Storage::from_buffer(Buffer { ptr: block.ptr(), bytes, owner: Owner::Pool(block) }, dtype, len))
+    }
+
+    fn from_buffer(buffer: Buffer, dtype: DType, len: usize) -> Storage {
+        Storage { buffer: RwLock::new(buffer), version: AtomicU64::new(0), dtype, len }
+    }
+
+    /// Takes over a vector without copying.
+    pub fn adopt<T: Element>(mut v: Vec<T>) -> Arc<Storage> {
+        let (ptr, len) = (v.as_mut_ptr().cast::<u8>(), v.len());
+        let buffer = Buffer { ptr, bytes: len * size_of::<T>(), owner: Owner::Adopted(Box::new(v)) };
+        Arc::new(Storage::from_buffer(buffer, T::DTYPE, len))
+    }
+
+    /// Elements inside a file mapping. The caller has checked bounds and alignment.
+    pub fn mapped(map: Arc<Mmap>, byte_offset: usize, dtype: DType, len: usize) -> Arc<Storage> {
+        assert!(byte_offset + len * dtype.size() <= map.len());
+        assert_eq!((map.as_ptr() as usize + byte_offset) % dtype.size(), 0);
+        // SAFETY: the offset lies inside the mapping (checked above).
+        let ptr = unsafe { map.as_ptr().add(byte_offset) }.cast_mut();
+        let buffer = Buffer { ptr, bytes: len * dtype.size(), owner: Owner::Mapped(map) };
+        Arc::new(Storage::from_buffer(buffer, dtype, len))
+    }
+
+    /// How often the elements were changed in place.
+    pub fn version(&self) -> u64 {
+        self.version.load(Relaxed)
+    }
+
+    /// Elements `start .. start + len`, shared.
+    pub fn read<T: Plain>(&self, start: usize, len: usize) -> ReadGuard<'_, T> {
+        assert_eq!(self.dtype.size(), size_of::<T>());
+        assert!(start + len <= self.len);
+        let guard = self.buffer.read().unwrap_or_else(|e| e.into_inner());
+        ReadGuard { guard, start, len, marker: PhantomData }
+    }
+
+    /// Elements `start .. start + len`, exclusively; counts as a change.
+    pub fn write<T: Plain>(&self, start: usize, len: usize) -> WriteGuard<'_, T> {
+        assert_eq!(self.dtype.size(), size_of::<T>());
+        assert!(start + len <= self.len);
+        self.version.fetch_add(1, Relaxed);
+        let mut guard = self.buffer.write().unwrap_or_else(|e| e.into_inner());
+        if let Owner::Mapped(_) = guard.owner {
+            let block = Block::new(guard.bytes);
+            // SAFETY: both regions are `bytes` long and disjoint.
+            unsafe { std::ptr::copy_nonoverlapping(guard.ptr, block.ptr(), guard.bytes) };
+            guard.ptr = block.ptr();
+            guard.owner = Owner::Pool(block);
+        }
+        WriteGuard { guard, start, len, marker: PhantomData }
+    }
+}
+
+/// Shared access to a range of a storage.
+pub(crate) struct ReadGuard<'a, T> {
+    guard: RwLockReadGuard<'a, Buffer>,
+    start: usize,
+    len: usize,
+    marker: PhantomData<T>,
+}
+
+impl<T: Plain> Deref for ReadGuard<'_, T> {
+    type Target = [T];
+    fn deref(&self) -> &[T] {
+        // SAFETY: the range was checked against the storage's length, T is plain and as wide as the
+        // dtype, the pointer is aligned for it, and the lock keeps writers out.
+        unsafe { std::slice::from_raw_parts(self.guard.ptr.cast::<T>().add(self.start), self.len) }
+    }
+}
+
+/// Exclusive access to a range of a storage.
+pub(crate) struct WriteGuard<'a, T> {
+    guard: RwLockWriteGuard<'a, Buffer>,
+    start: usize,
+    len: usize,
+    marker: PhantomData<T>,
+}
+
+impl<T: Plain> Deref for WriteGuard<'_, T> {
+    type Target = [T];
+    fn deref(&self) -> &[T] {
+        // SAFETY: as for `ReadGuard`, under the exclusive lock.
+        unsafe { std::slice::from_raw_parts(self.guard.ptr.cast::<T>().add(self.start), self.len) }
+    }
+}
+
+impl<T: Plain> DerefMut for WriteGuard<'_, T> {
+    fn deref_mut(&mut self) -> &mut [T] {
+        // SAFETY: as above; the memory is writable (mappings were copied when the guard was made).
+        unsafe { std::slice::from_raw_parts_mut(self.guard.ptr.cast::<T>().add(self.start), self.len) }
+    }
+}

@@ -1,0 +1,329 @@
+//! The rows of the op test. To add an operation, add its row to the family it belongs to.
+
+use gradus_tensor::{DType, Tensor};
+
+type Shapes = &'static [&'static [&'static [usize]]];
+
+/// One operation.
+pub struct Row {
+    /// Its name; for an operation without a gradient, the one in its panic message.
+    pub name: &'static str,
+    /// Shapes of the inputs, one list a trial.
+    pub shapes: Shapes,
+    /// Where the inputs' values come from.
+    pub domain: (f64, f64),
+    /// How often it can be differentiated: 0, 1 or 2 (2 stands for any number).
+    pub order: u8,
+    /// Equal elements would make the result ambiguous or the function not differentiable.
+    pub needs_distinct: bool,
+    /// The operation.
+    pub f: fn(&[Tensor]) -> Tensor,
+}
+
+impl Row {
+    fn distinct(self) -> Row {
+        Row { needs_distinct: true, ..self }
+    }
+
+    fn without_gradient(self) -> Row {
+        Row { order: 0, ..self }
+    }
+}
+
+fn row(name: &'static str, shapes: Shapes, domain: (f64, f64), f: fn(&[Tensor]) -> Tensor) -> Row {
+    Row { name, shapes, domain, order: 2, needs_distinct: false, f }
+}
+
+/// All rows.
+pub fn rows() -> Vec<Row> {
+    let families = [
+        unary(),
+        steps(),
+        binary(),
+        scalars(),
+        choices(),
+        reductions(),
+        picks(),
+        views(),
+        arrangement(),
+        indexing(),
+        products(),
+    ];
+    families.into_iter().flatten().collect()
+}
+
+const MAP: Shapes = &[&[&[]], &[&[1]], &[&[37]], &[&[3, 5]], &[&[2, 3, 4]], &[&[0]], &[&[2, 0, 3]]];
+const PAIR: Shapes = &[
+    &[&[], &[]],
+    &[&[3, 5], &[3, 5]],
+    &[&[3, 5], &[5]],
+    &[&[2, 1, 3], &[4, 1]],
+    &[&[], &[2, 3]],
+    &[&[17], &[1]],
+    &[&[0, 3], &[1, 3]],
+    &[&[2, 1], &[2, 0]],
+];
+const CUBE: Shapes = &[&[&[2, 3, 4]], &[&[3, 1, 2]], &[&[1, 5, 3]]];
+const CUBE_OR_EMPTY: Shapes = &[&[&[2, 3, 4]], &[&[3, 1, 2]], &[&[0, 3, 2]]];
+
+fn unary() -> Vec<Row> {
+    let r = |name, low, high, f| row(name, MAP, (low, high), f);
+    vec![
+        r("neg", -2.0, 2.0, |x| x[0].neg()),
+        r("abs", -2.0, 2.0, |x| x[0].abs()),
+        r("exp", -2.0, 2.0, |x| x[0].exp()),
+        r("exp_m1", -2.0, 2.0, |x| x[0].exp_m1()),
+        r("log", 0.2, 4.0, |x| x[0].log()),
+        r("log1p", -0.7, 3.0, |x| x[0].log1p()),
+        r("log2", 0.2, 4.0, |x| x[0].log2()),
+        r("log10", 0.2, 4.0, |x| x[0].log10()),
+        r("sqrt", 0.2, 4.0, |x| x[0].sqrt()),
+        r("rsqrt", 0.3, 4.0, |x| x[0].rsqrt()),
+        r("square", -2.0, 2.0, |x| x[0].square()),
+        r("reciprocal", 0.4, 3.0, |x| x[0].reciprocal()),
+        r("sin", -7.0, 7.0, |x| x[0].sin()),
+        r("cos", -7.0, 7.0, |x| x[0].cos()),
+        r("tan", -1.2, 1.2, |x| x[0].tan()),
+        r("asin", -0.8, 0.8, |x| x[0].asin()),
+        r("acos", -0.8, 0.8, |x| x[0].acos()),
+        r("atan", -4.0, 4.0, |x| x[0].atan()),
+        r("sinh", -3.0, 3.0, |x| x[0].sinh()),
+        r("cosh", -3.0, 3.0, |x| x[0].cosh()),
+        r("tanh", -3.0, 3.0, |x| x[0].tanh()),
+        r("asinh", -3.0, 3.0, |x| x[0].asinh()),
+        r("acosh", 1.3, 4.0, |x| x[0].acosh()),
+        r("atanh", -0.8, 0.8, |x| x[0].atanh()),
+        r("erf", -2.0, 2.0, |x| x[0].erf()),
+        r("erfc", -2.0, 2.0, |x| x[0].erfc()),
+        r("sigmoid", -5.0, 5.0, |x| x[0].sigmoid()),
+        r("relu", -2.0, 2.0, |x| x[0].relu()),
+        r("gelu", -3.0, 3.0, |x| x[0].gelu()),
+        r("silu", -4.0, 4.0, |x| x[0].silu()),
+        r("softplus", -4.0, 4.0, |x| x[0].softplus()),
+        r("log_sigmoid", -4.0, 4.0, |x| x[0].log_sigmoid()),
+        r("leaky_relu", -2.0, 2.0, |x| x[0].leaky_relu(0.1)),
+        r("clamp", -2.0, 2.0, |x| x[0].clamp(-0.7, 1.1)),
+        r("clamp_open", -2.0, 2.0, |x| x[0].clamp(-0.5, f64::INFINITY)),
+        r("to_f64", -2.0, 2.0, |x| x[0].to_dtype(DType::F64).to_dtype(x[0].dtype())),
+    ]
+}
+
+fn steps() -> Vec<Row> {
+    let r = |name, f| row(name, MAP, (-3.0, 3.0), f).without_gradient();
+    vec![
+        r("sign", |x| x[0].sign()),
+        r("floor", |x| x[0].floor()),
+        r("ceil", |x| x[0].ceil()),
+        r("round", |x| x[0].round()),
+        r("trunc", |x| x[0].trunc()),
+        r("heaviside", |x| x[0].heaviside()),
+        r("isnan", |x| x[0].isnan()),
+        r("isfinite", |x| x[0].isfinite()),
+        r("gt_scalar", |x| x[0].gt_scalar(0.0)),
+        r("le_scalar", |x| x[0].le_scalar(0.5)),
+        r("logical_not", |x| x[0].gt_scalar(0.0).logical_not()),
+    ]
+}
+
+fn binary() -> Vec<Row> {
+    let r = |name, f| row(name, PAIR, (0.3, 2.0), f);
+    vec![
+        r("add", |x| &x[0] + &x[1]),
+        r("sub", |x| &x[0] - &x[1]),
+        r("mul", |x| &x[0] * &x[1]),
+        r("div", |x| &x[0] / &x[1]),
+        r("maximum", |x| x[0].maximum(&x[1])).distinct(),
+        r("minimum", |x| x[0].minimum(&x[1])).distinct(),
+        r("pow_tensor", |x| x[0].pow_tensor(&x[1])),
+        r("where", |x| x[0].gt(&x[1]).where_(&x[0].square(), &x[1])).distinct(),
+        r("same_twice", |x| (&x[0] + &x[0]) * &x[1] * &x[0]),
+        r("eq", |x| x[0].eq(&x[1])).without_gradient(),
+        r("ne", |x| x[0].ne(&x[1])).without_gradient(),
+        r("lt", |x| x[0].lt(&x[1])).without_gradient(),
+        r("le", |x| x[0].le(&x[1])).without_gradient(),
+        r("gt", |x| x[0].gt(&x[1])).without_gradient(),
+        r("ge", |x| x[0].ge(&x[1])).without_gradient(),
+        r("logical_and", |x| x[0].gt_scalar(1.0).logical_and(&x[1].lt_scalar(1.5))).without_gradient(),
+        r("logical_or", |x| x[0].gt_scalar(1.0).logical_or(&x[1].lt_scalar(1.5))).without_gradient(),
+    ]
+}
+
+fn scalars() -> Vec<Row> {
+    let r = |name, f| row(name, MAP, (0.3, 2.0), f);
+    vec![
+        r("add_scalar", |x| &x[0] + 1.5),
+        r("sub_scalar", |x| &x[0] - 1.5),
+        r("rsub_scalar", |x| 1.5 - &x[0]),
+        r("mul_scalar", |x| &x[0] * -1.5),
+        r("div_scalar", |x| &x[0] / -1.5),
+        r("rdiv_scalar", |x| 1.5 / &x[0]),
+        r("pow_2", |x| x[0].pow(2.0)),
+        r("pow_3", |x| x[0].pow(3.0)),
+        r("pow_half", |x| x[0].pow(0.5)),
+        r("pow_minus_1", |x| x[0].pow(-1.0)),
+        r("pow_1.7", |x| x[0].pow(1.7)),
+        r("pow_0", |x| x[0].pow(0.0) + &x[0]),
+    ]
+}
+
+fn choices() -> Vec<Row> {
+    vec![row("masked_fill", CUBE_OR_EMPTY, (-2.0, 2.0), |x| x[0].square().masked_fill(&x[0].gt_scalar(0.5), -3.0))]
+}
+
+fn reductions() -> Vec<Row> {
+    let all: Shapes = &[&[&[]], &[&[1]], &[&[37]], &[&[3, 5]], &[&[2, 3, 4]]];
+    let plural: Shapes = &[&[&[37]], &[&[3, 5]], &[&[2, 3, 4]]];
+    let r = |name, f| row(name, all, (-2.0, 2.0), f);
+    let dim = |name, f| row(name, CUBE, (-2.0, 2.0), f);
+    let with_empty = |name, f| row(name, CUBE_OR_EMPTY, (-2.0, 2.0), f);
+    vec![
+        row("sum", MAP, (-2.0, 2.0), |x| x[0].square().sum()),
+        row("prod", MAP, (0.5, 1.5), |x| x[0].prod()),
+        r("mean", |x| x[0].square().mean()),
+        r("norm", |x| x[0].norm()),
+        row("var_0", plural, (-2.0, 2.0), |x| x[0].var(0)),
+        row("var_1", plural, (-2.0, 2.0), |x| x[0].var(1)),
+        row("std_1", plural, (-2.0, 2.0), |x| x[0].std(1)).distinct(),
+        with_empty("sum_dim_1", |x| x[0].square().sum_dim([1], false)),
+        with_empty("sum_dims", |x| x[0].square().sum_dim([0, -1], true)),
+        with_empty("sum_dims_order", |x| x[0].square().sum_dim([2, 0], false)),
+        dim("mean_dim", |x| x[0].square().mean_dim([0, 2], false)),
+        dim("mean_dim_last", |x| x[0].square().mean_dim(-1, true)),
+        row("var_dim", &[&[&[2, 3, 4]], &[&[3, 2, 2]]], (-2.0, 2.0), |x| x[0].var_dim([0, 2], 1, true)),
+        row("var_dim_biased", CUBE, (-2.0, 2.0), |x| x[0].var_dim(1, 0, false)),
+        row("std_dim", &[&[&[2, 3, 4]], &[&[3, 2, 2]]], (-2.0, 2.0), |x| x[0].std_dim([0, 2], 0, false)).distinct(),
+        row("prod_dim", CUBE_OR_EMPTY, (0.5, 1.5), |x| x[0].prod_dim(1, false)),
+        row("prod_dim_keep", CUBE, (-1.5, 1.5), |x| x[0].prod_dim(-1, true)),
+        dim("logsumexp", |x| x[0].logsumexp(1, false)),
+        dim("logsumexp_keep", |x| x[0].logsumexp(-1, true)),
+        row("norm_1", CUBE, (0.2, 2.0), |x| x[0].norm_dim(1.0, [1], false)),
+        row("norm_2", CUBE, (0.2, 2.0), |x| x[0].norm_dim(2.0, [0, 2], true)),
+        row("norm_3", CUBE, (0.2, 2.0), |x| x[0].norm_dim(3.0, [-1], false)),
+        row("norm_inf", CUBE, (-2.0, 2.0), |x| x[0].norm_dim(f64::INFINITY, [1], false)).distinct(),
+        with_empty("softmax", |x| x[0].softmax(-1)),
+        dim("softmax_1", |x| x[0].softmax(1)),
+        with_empty("log_softmax", |x| x[0].log_softmax(-1)),
+        dim("log_softmax_0", |x| x[0].log_softmax(0)),
+        dim("sum_bool", |x| x[0].gt_scalar(0.0).sum()).without_gradient(),
+    ]
+}
+
+fn picks() -> Vec<Row> {
+    let all: Shapes = &[&[&[]], &[&[1]], &[&[37]], &[&[3, 5]], &[&[2, 3, 4]]];
+    let r = |name, f| row(name, all, (-2.0, 2.0), f).distinct();
+    let dim = |name, f| row(name, CUBE, (-2.0, 2.0), f).distinct();
+    vec![
+        r("max", |x| x[0].max()),
+        r("min", |x| x[0].min()),
+        dim("amax", |x| x[0].square().amax([1], false)),
+        dim("amax_dims", |x| x[0].square().amax([0, 2], true)),
+        dim("amin", |x| x[0].amin([-1], true)),
+        dim("max_dim", |x| x[0].max_dim(1, false).0),
+        dim("min_dim", |x| x[0].square().min_dim(0, true).0),
+        dim("max_dim_index", |x| x[0].max_dim(1, false).1).without_gradient(),
+        dim("argmax", |x| x[0].argmax(-1, false)).without_gradient(),
+        dim("argmin", |x| x[0].argmin(0, true)).without_gradient(),
+    ]
+}
+
+fn views() -> Vec<Row> {
+    let r = |name, f| row(name, CUBE_OR_EMPTY, (-2.0, 2.0), f);
+    let c = |name, f| row(name, CUBE, (-2.0, 2.0), f);
+    vec![
+        r("reshape", |x| x[0].square().reshape([x[0].size(0) * 2, x[0].numel() / (2 * x[0].size(0)).max(1)]).square()),
+        r("flatten", |x| x[0].flatten(1, -1).square()),
+        r("transpose", |x| x[0].transpose(0, 2).square()),
+        r("t", |x| x[0].select(1, 0).t().square()),
+        r("permute", |x| x[0].permute(&[1, 2, 0]).square()),
+        c("squeeze", |x| x[0].unsqueeze(2).squeeze(2).square()),
+        r("unsqueeze", |x| x[0].unsqueeze(-1).square()),
+        c("expand", |x| x[0].narrow(1, 0, 1).expand([x[0].size(0), 3, x[0].size(2)]).square()),
+        c("broadcast_to", |x| x[0].select(2, 0).select(0, 0).broadcast_to([2, x[0].size(1)]).square()),
+        r("narrow", |x| x[0].narrow(2, 1, 1).square()),
+        r("select", |x| x[0].select(-1, 1).square()),
+        r("slice", |x| x[0].slice(2, 0, x[0].size(2), 2).square()),
+        c("slice_chain", |x| x[0].slice(1, 0, x[0].size(1), 2).transpose(0, 2).slice(0, 1, x[0].size(2), 1).square()),
+        c("split", |x| x[0].split(1, 2).iter().map(|t| t.square()).reduce(|a, b| a * b).unwrap()),
+        c("chunk", |x| x[0].chunk(2, 2)[1].square()),
+        row("unfold", &[&[&[7, 2]], &[&[5, 3]]], (-2.0, 2.0), |x| x[0].unfold(0, 3, 2).square()),
+        row("unfold_overlap", &[&[&[2, 7]], &[&[3, 4]]], (-2.0, 2.0), |x| x[0].unfold(1, 3, 1).square()),
+        r("contiguous", |x| x[0].transpose(0, 1).contiguous().square()),
+    ]
+}
+
+fn arrangement() -> Vec<Row> {
+    let pairs: Shapes = &[&[&[2, 3], &[2, 3]], &[&[1, 4], &[1, 4]], &[&[0, 2], &[0, 2]]];
+    vec![
+        row("cat_0", pairs, (-2.0, 2.0), |x| Tensor::cat(&[&x[0], &x[1], &x[0]], 0).square()),
+        row("cat_last", &[&[&[2, 3], &[2, 1]], &[&[2, 0], &[2, 2]]], (-2.0, 2.0), |x| {
+            Tensor::cat(&[&x[0], &x[1]], -1).square()
+        }),
+        row("stack", pairs, (-2.0, 2.0), |x| Tensor::stack(&[&x[0], &x[1]], 1).square()),
+    ]
+}
+
+/// Indices that do not lie contiguously themselves.
+fn index<const N: usize>(values: [i64; N], shape: &[usize]) -> Tensor {
+    let spaced: Vec<i64> = values.iter().flat_map(|&v| [v, -99]).collect();
+    let mut wide = shape.to_vec();
+    wide.push(2);
+    Tensor::from_vec(spaced, wide).select(-1, 0)
+}
+
+fn indexing() -> Vec<Row> {
+    let one: Shapes = &[&[&[3, 4]], &[&[2, 5]]];
+    let two: Shapes = &[&[&[3, 4], &[2, 3]], &[&[2, 5], &[2, 3]]];
+    let r = |name, f| row(name, one, (-2.0, 2.0), f);
+    let s = |name, f| row(name, two, (-2.0, 2.0), f);
+    vec![
+        r("gather_1", |x| x[0].square().gather(1, &index([0, 3, 1, 1, 2, 0], &[2, 3]))),
+        r("gather_0", |x| x[0].square().gather(0, &index([0, 1, 1, 0, 1, 0], &[3, 2]))),
+        r("gather_empty", |x| x[0].sum() + x[0].gather(1, &index([], &[2, 0])).sum()),
+        s("scatter_add", |x| x[0].scatter_add(1, &index([0, 3, 3, 1, 1, 1], &[2, 3]), &x[1]).square()),
+        r("index_select_0", |x| x[0].square().index_select(0, &index([1, 0, 1], &[3]))),
+        r("index_select_1", |x| x[0].square().index_select(-1, &index([3, 3, 0, 1], &[4]))),
+        row("index_add", &[&[&[3, 4], &[2, 4]], &[&[2, 3], &[2, 3]]], (-2.0, 2.0), |x| {
+            x[0].index_add(0, &index([1, 1], &[2]), &x[1]).square()
+        }),
+    ]
+}
+
+fn products() -> Vec<Row> {
+    let matmul: Shapes = &[
+        &[&[4], &[4]],
+        &[&[3, 4], &[4]],
+        &[&[4], &[4, 2]],
+        &[&[3, 4], &[4, 2]],
+        &[&[1, 1], &[1, 1]],
+        &[&[2, 3, 4], &[2, 4, 2]],
+        &[&[2, 3, 4], &[4, 2]],
+        &[&[3, 4], &[2, 4, 2]],
+        &[&[2, 1, 3, 4], &[3, 4, 2]],
+        &[&[4], &[2, 4, 3]],
+        &[&[2, 3, 4], &[4]],
+        &[&[2, 0], &[0, 3]],
+        &[&[0, 2], &[2, 3]],
+        &[&[2, 3, 0], &[2, 0, 1]],
+        &[&[17, 33], &[33, 19]],
+    ];
+    let square: Shapes = &[&[&[3, 4], &[4, 2]], &[&[5, 1], &[1, 5]]];
+    let r = |name, shapes, f| row(name, shapes, (-1.0, 1.0), f);
+    vec![
+        r("matmul", matmul, |x| x[0].matmul(&x[1])),
+        r("mm", square, |x| x[0].mm(&x[1])),
+        r("mm_squared", square, |x| x[0].mm(&x[1]).square()),
+        r("bmm", &[&[&[2, 3, 4], &[2, 4, 2]], &[&[1, 2, 2], &[1, 2, 3]]], |x| x[0].bmm(&x[1])),
+        r("dot", &[&[&[5], &[5]], &[&[0], &[0]]], |x| x[0].dot(&x[1])),
+        r(
+            "linear",
+            &[
+                &[&[3, 4], &[2, 4], &[2]],
+                &[&[2, 2, 3], &[4, 3], &[4]],
+                &[&[3], &[2, 3], &[2]],
+                &[&[3, 0], &[2, 0], &[2]],
+            ],
+            |x| x[0].linear(&x[1], Some(&x[2])),
+        ),
+        r("linear_no_bias", &[&[&[3, 4], &[2, 4]], &[&[0, 4], &[2, 4]]], |x| x[0].linear(&x[1], None)),
+    ]
+}

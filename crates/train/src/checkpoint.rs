@@ -1,0 +1,137 @@
+//! Checkpoints that explain themselves: weights together with all that is needed to use them again.
+
+use crate::datasets::Splits;
+use crate::error::{Result, TrainError};
+use crate::recipe::Recipe;
+use gradus_nn::serialize::{StateDict, load_safetensors, save_safetensors};
+use gradus_nn::{Forward, ModuleExt};
+use gradus_tensor::Tensor;
+use serde::de::DeserializeOwned;
+use serde::{Deserialize, Serialize};
+use std::collections::BTreeMap;
+use std::path::Path;
+
+/// What is stored beside the weights, as entries of the file's metadata.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Card {
+    /// The resolved recipe; its `model` is the architecture.
+    pub recipe: Recipe,
+    /// The names of the classes.
+    pub classes: Vec<String>,
+    /// What is done to pixels before the model sees them.
+    pub preprocess: Preprocess,
+    /// Finished epochs.
+    pub epoch: usize,
+    /// Optimiser steps taken.
+    pub step: usize,
+}
+
+/// How an image becomes an input: (pixel in [0, 1] - mean) / std, channel by channel.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Preprocess {
+    /// Channels, height and width.
+    pub shape: [usize; 3],
+    /// The mean of each channel.
+    pub mean: Vec<f64>,
+    /// The deviation of each channel.
+    pub std: Vec<f64>,
+}
+
+impl Preprocess {
+    /// Scales pixels.
+    ///
+    /// # Shapes
+    /// `pixels`: [N, C, H, W] in [0, 1]; result: the same.
+    ///
+    /// # Panics
+    /// If there is not one mean and deviation for each channel.
+    #[track_caller]
+    pub fn apply(&self, pixels: &Tensor) -> Tensor {
+        let per_channel = |values: &[f64]| {
+            let values: Vec<f32> = values.iter().map(|&v| v as f32).collect();
+            let channels = values.len();
+            Tensor::from_vec(values, [1, channels, 1, 1])
+        };
+        (pixels - per_channel(&self.mean)) / per_channel(&self.std)
+    }
+}
+
+impl Card {
+    /// The card of a run that is about to begin.
+    pub fn new(recipe: &Recipe, splits: &Splits) -> Card {
+        Card {
+            recipe: recipe.clone(),
+            classes: splits.classes.clone(),
+            preprocess: splits.preprocess.clone(),
+            epoch: 0,
+            step: 0,
+        }
+    }
+
+    fn to_metadata(&self) -> BTreeMap<String, String> {
+        fn json(value: &impl Serialize) -> String {
+            serde_json::to_string(value).expect("a card is plain values")
+        }
+        [
+            ("format", "pt".to_string()),
+            ("gradus.version", env!("CARGO_PKG_VERSION").to_string()),
+            ("gradus.architecture", json(&self.recipe.model)),
+            ("gradus.recipe", json(&self.recipe)),
+            ("gradus.classes", json(&self.classes)),
+            ("gradus.preprocess", json(&self.preprocess)),
+            ("gradus.epoch", self.epoch.to_string()),
+            ("gradus.step", self.step.to_string()),
+        ]
+        .map(|(k, v)| (k.to_string(), v))
+        .into()
+    }
+
+    fn from_metadata(metadata: &BTreeMap<String, String>) -> Result<Card, String> {
+        fn entry<T: DeserializeOwned>(metadata: &BTreeMap<String, String>, key: &str) -> Result<T, String> {
+            let text = metadata.get(key).ok_or_else(|| {
+                format!("its metadata has no `{key}`: it was not written by `gradus train`")
+            })?;
+            serde_json::from_str(text).map_err(|e| format!("its metadata `{key}` cannot be understood: {e}"))
+        }
+        let mut recipe: Recipe = entry(metadata, "gradus.recipe")?;
+        recipe.model = entry(metadata, "gradus.architecture")?;
+        Ok(Card {
+            recipe,
+            classes: entry(metadata, "gradus.classes")?,
+            preprocess: entry(metadata, "gradus.preprocess")?,
+            epoch: entry(metadata, "gradus.epoch")?,
+            step: entry(metadata, "gradus.step")?,
+        })
+    }
+}
+
+/// Writes the weights of `model` with its card; an older file is replaced only by a whole new one.
+///
+/// # Errors
+/// If the file cannot be written.
+pub fn save(path: &Path, model: &dyn Forward, card: &Card) -> Result<()> {
+    Ok(save_safetensors(path, &model.state_dict(), &card.to_metadata())?)
+}
+
+/// Reads a checkpoint.
+///
+/// # Errors
+/// A missing or damaged file, or one without a card.
+pub fn read(path: &Path) -> Result<(Card, StateDict)> {
+    let (state, metadata) = load_safetensors(path)?;
+    let card = Card::from_metadata(&metadata).map_err(|reason| wrong(path, reason))?;
+    Ok((card, state))
+}
+
+/// Puts the weights of a checkpoint into a model of the same architecture.
+///
+/// # Errors
+/// A damaged file, or weights of other names or shapes; the model is then as it was.
+pub fn load_weights(path: &Path, model: &dyn Forward) -> Result<()> {
+    let (state, _) = load_safetensors(path)?;
+    model.load_state_dict(&state).map_err(|e| wrong(path, e))
+}
+
+fn wrong(path: &Path, reason: impl std::fmt::Display) -> TrainError {
+    TrainError::Checkpoint { path: path.to_path_buf(), reason: reason.to_string() }
+}

@@ -1,0 +1,101 @@
+//! Class probabilities of single images.
+
+use crate::datasets::size;
+use crate::error::{Result, TrainError};
+use crate::run::Trained;
+use gradus_nn::{Forward, ModuleExt};
+use gradus_tensor::{DType, Tensor, no_grad};
+use std::path::{Path, PathBuf};
+
+/// What a model makes of one image.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Prediction {
+    /// The file, with the position in brackets for a file of several images.
+    pub input: String,
+    /// The probability of each class.
+    pub probabilities: Vec<f32>,
+}
+
+impl Prediction {
+    /// The most probable class.
+    pub fn best(&self) -> usize {
+        let p = &self.probabilities;
+        (0..p.len()).reduce(|best, i| if p[i] > p[best] { i } else { best }).unwrap_or(0)
+    }
+}
+
+/// The class probabilities of images in files: PNG, JPEG or `.npy`.
+///
+/// Pixels are scaled as they were in training. A `.npy` array is one image ([H, W] or [C, H, W]) or several
+/// ([N, C, H, W]); bytes count as 0 to 255, floats as 0 to 1.
+///
+/// # Errors
+/// A file that cannot be read or whose image has another size; nothing is predicted then.
+pub fn predict_files(trained: &Trained, files: &[PathBuf]) -> Result<Vec<Prediction>> {
+    let mut names = Vec::new();
+    let mut images = Vec::new();
+    for file in files {
+        let pixels = read_pixels(file, &trained.card.preprocess.shape)?;
+        let count = pixels.size(0);
+        names.extend((0..count).map(|i| match count {
+            1 => file.display().to_string(),
+            _ => format!("{}[{i}]", file.display()),
+        }));
+        images.push(pixels);
+    }
+    let mut predictions = Vec::new();
+    trained.model.eval();
+    for (pixels, names) in batches(&images, &names) {
+        let outputs = no_grad(|| trained.model.forward(&trained.card.preprocess.apply(&pixels)));
+        // Log-probabilities are their own log-softmax, so this is right for them as for logits.
+        let probabilities = outputs.softmax(1).to_vec::<f32>();
+        let rows = probabilities.chunks_exact(outputs.size(1));
+        predictions.extend(names.iter().zip(rows).map(|(n, p)| Prediction { input: n.clone(), probabilities: p.to_vec() }));
+    }
+    Ok(predictions)
+}
+
+/// At most this many images go through the model together.
+const BATCH: usize = 256;
+
+fn batches<'a>(images: &[Tensor], names: &'a [String]) -> Vec<(Tensor, &'a [String])> {
+    let all = Tensor::cat(&images.iter().collect::<Vec<_>>(), 0);
+    let parts = all.split(BATCH, 0);
+    parts.into_iter().zip(names.chunks(BATCH)).collect()
+}
+
+/// The images of a file as [N, C, H, W] with pixels in [0, 1].
+fn read_pixels(path: &Path, expected: &[usize; 3]) -> Result<Tensor> {
+    let [channels, height, width] = *expected;
+    let is_array = path.extension().is_some_and(|e| e.eq_ignore_ascii_case("npy"));
+    let pixels = match is_array {
+        true => read_array(path)?,
+        false => gradus_data::read_image(path, channels)?.unsqueeze(0),
+    };
+    if pixels.shape()[1..] == [channels, height, width] && pixels.size(0) > 0 {
+        return Ok(pixels);
+    }
+    Err(TrainError::Input(format!(
+        "`{}` is {}, but the model takes {}",
+        path.display(),
+        size(&pixels.shape()[1..]),
+        size(expected)
+    )))
+}
+
+fn read_array(path: &Path) -> Result<Tensor> {
+    let array = gradus_tensor::io::read_npy(path).map_err(|e| TrainError::Input(e.to_string()))?;
+    let scaled = match array.dtype() {
+        DType::U8 => array.to_dtype(DType::F32) / 255.0,
+        _ => array.to_dtype(DType::F32),
+    };
+    match scaled.rank() {
+        2 => Ok(scaled.unsqueeze(0).unsqueeze(0)),
+        3 => Ok(scaled.unsqueeze(0)),
+        4 => Ok(scaled),
+        rank => Err(TrainError::Input(format!(
+            "`{}` has {rank} dimensions, but an image has 2 or 3 and a list of images 4",
+            path.display()
+        ))),
+    }
+}

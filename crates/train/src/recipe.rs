@@ -1,0 +1,378 @@
+//! Recipes: everything that decides a training run, as one typed, editable TOML file.
+
+use crate::datasets;
+use crate::error::{Result, TrainError, did_you_mean};
+use crate::schedule::Schedule;
+use crate::settings;
+use gradus_models::Architecture;
+use gradus_nn as nn;
+use gradus_tensor::Tensor;
+use serde::{Deserialize, Serialize};
+use std::path::Path;
+use toml::{Table, Value};
+
+/// The recipes that come with Gradus: the name and the text of its file.
+pub const RECIPES: [(&str, &str); 3] = [
+    ("digits", include_str!("../recipes/digits.toml")),
+    ("mnist", include_str!("../recipes/mnist.toml")),
+    ("mnist-mlp", include_str!("../recipes/mnist-mlp.toml")),
+];
+
+/// Everything that decides a training run.
+///
+/// ```
+/// let recipe = gradus_train::Recipe::load("digits", &["optimizer.lr=0.001"]).unwrap();
+/// assert_eq!(recipe.optimizer.lr(), 0.001);
+/// ```
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Recipe {
+    /// The name; run directories begin with it.
+    pub name: String,
+    /// One line for `gradus list`.
+    pub description: String,
+    /// Passes over the training examples.
+    pub epochs: usize,
+    /// Examples in one optimiser step.
+    pub batch_size: usize,
+    /// Seed of initialisation, shuffling and dropout.
+    pub seed: u64,
+    /// The loss.
+    pub loss: Loss,
+    /// The model and its configuration.
+    pub model: Architecture,
+    /// The data set, its split and its preprocessing.
+    pub data: DataConfig,
+    /// The optimiser and its settings.
+    pub optimizer: OptimizerConfig,
+    /// How the learning rate changes.
+    pub schedule: Schedule,
+}
+
+/// A classification loss.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Loss {
+    /// Cross-entropy of logits.
+    CrossEntropy,
+    /// Negative log-likelihood of log-probabilities.
+    Nll,
+}
+
+impl Loss {
+    /// The mean loss of a batch.
+    ///
+    /// # Shapes
+    /// `outputs`: [N, classes]; `labels`: [N] i64; result: [].
+    ///
+    /// # Panics
+    /// On other shapes.
+    #[track_caller]
+    pub fn of(self, outputs: &Tensor, labels: &Tensor) -> Tensor {
+        match self {
+            Loss::CrossEntropy => nn::cross_entropy(outputs, labels),
+            Loss::Nll => nn::nll_loss(outputs, labels),
+        }
+    }
+}
+
+/// The data set, how it is split and how its pixels are scaled.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct DataConfig {
+    /// A name from `gradus list`.
+    pub name: String,
+    /// The directory of its files; empty for a bundled set.
+    pub dir: String,
+    /// The part of the training examples kept, class by class, for choosing the best epoch.
+    pub validation: f64,
+    /// Seed of every split; apart from `seed` so that the test set stays when the seed changes.
+    pub split_seed: u64,
+    /// Where mean and deviation come from.
+    pub normalize: Normalize,
+    /// The mean of each channel when `normalize` is `fixed`.
+    pub mean: Vec<f64>,
+    /// The deviation of each channel when `normalize` is `fixed`.
+    pub std: Vec<f64>,
+}
+
+impl Default for DataConfig {
+    fn default() -> Self {
+        DataConfig {
+            name: String::new(),
+            dir: String::new(),
+            validation: 0.1,
+            split_seed: 0,
+            normalize: Normalize::Train,
+            mean: vec![0.5],
+            std: vec![0.5],
+        }
+    }
+}
+
+/// Where the mean and deviation of the pixels come from.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Normalize {
+    /// Measured on the training part.
+    Train,
+    /// Given in the recipe.
+    Fixed,
+    /// Pixels stay in [0, 1].
+    None,
+}
+
+/// An optimiser and its settings.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(tag = "name", rename_all = "lowercase")]
+pub enum OptimizerConfig {
+    /// Stochastic gradient descent.
+    Sgd(SgdConfig),
+    /// Adam.
+    Adam(AdamConfig),
+    /// Adam with decoupled weight decay.
+    AdamW(AdamConfig),
+}
+
+/// Settings of SGD.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct SgdConfig {
+    /// Learning rate.
+    pub lr: f64,
+    /// Momentum.
+    pub momentum: f64,
+    /// Nesterov's form of momentum.
+    pub nesterov: bool,
+    /// L2 penalty.
+    pub weight_decay: f64,
+}
+
+impl Default for SgdConfig {
+    fn default() -> Self {
+        SgdConfig { lr: 0.01, momentum: 0.0, nesterov: false, weight_decay: 0.0 }
+    }
+}
+
+/// Settings of Adam and AdamW.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct AdamConfig {
+    /// Learning rate.
+    pub lr: f64,
+    /// Decay rates of the two moments.
+    pub betas: [f64; 2],
+    /// Added to the denominator.
+    pub eps: f64,
+    /// Weight decay.
+    pub weight_decay: f64,
+}
+
+impl Default for AdamConfig {
+    fn default() -> Self {
+        AdamConfig { lr: 1e-3, betas: [0.9, 0.999], eps: 1e-8, weight_decay: 0.0 }
+    }
+}
+
+impl OptimizerConfig {
+    /// The names a recipe may use.
+    pub const NAMES: [&'static str; 3] = ["sgd", "adam", "adamw"];
+
+    /// The optimiser called `name` with its default settings.
+    pub fn by_name(name: &str) -> Option<OptimizerConfig> {
+        Some(match name {
+            "sgd" => OptimizerConfig::Sgd(SgdConfig::default()),
+            "adam" => OptimizerConfig::Adam(AdamConfig::default()),
+            "adamw" => OptimizerConfig::AdamW(AdamConfig { weight_decay: 0.01, ..AdamConfig::default() }),
+            _ => return None,
+        })
+    }
+
+    /// The base learning rate.
+    pub fn lr(&self) -> f64 {
+        match self {
+            OptimizerConfig::Sgd(c) => c.lr,
+            OptimizerConfig::Adam(c) | OptimizerConfig::AdamW(c) => c.lr,
+        }
+    }
+
+    /// The optimiser over `parameters`.
+    pub fn init(&self, parameters: Vec<Tensor>) -> Box<dyn nn::Optimizer> {
+        match self {
+            OptimizerConfig::Sgd(c) => Box::new(
+                nn::Sgd::new(parameters, c.lr).momentum(c.momentum).nesterov(c.nesterov).weight_decay(c.weight_decay),
+            ),
+            OptimizerConfig::Adam(c) => Box::new(
+                nn::Adam::new(parameters, c.lr).betas(c.betas[0], c.betas[1]).eps(c.eps).weight_decay(c.weight_decay),
+            ),
+            OptimizerConfig::AdamW(c) => Box::new(
+                nn::AdamW::new(parameters, c.lr).betas(c.betas[0], c.betas[1]).eps(c.eps).weight_decay(c.weight_decay),
+            ),
+        }
+    }
+}
+
+impl Recipe {
+    /// A built-in recipe by name, or a recipe file by path, with `key=value` settings applied on top.
+    ///
+    /// # Errors
+    /// An unknown name (with the nearest), an unreadable file, an unknown or mistyped setting.
+    pub fn load(name_or_path: &str, settings: &[impl AsRef<str>]) -> Result<Recipe> {
+        let builtin = RECIPES.iter().find(|(name, _)| *name == name_or_path);
+        match builtin {
+            Some((_, text)) => Recipe::parse(text, settings),
+            None if name_or_path.ends_with(".toml") => {
+                let path = Path::new(name_or_path);
+                let text = std::fs::read_to_string(path).map_err(TrainError::io("read the recipe", path))?;
+                Recipe::parse(&text, settings).map_err(|e| TrainError::Recipe(format!("{name_or_path}: {e}")))
+            }
+            None => {
+                let names = RECIPES.map(|(name, _)| name);
+                Err(TrainError::Recipe(format!(
+                    "no recipe is called `{name_or_path}`{}. Recipes: {}; or give the path of a .toml file",
+                    did_you_mean(name_or_path, names),
+                    names.join(", ")
+                )))
+            }
+        }
+    }
+
+    /// A recipe from the text of its file, with `key=value` settings applied on top.
+    ///
+    /// # Errors
+    /// Text that is not TOML, an unknown or mistyped setting, a value out of range.
+    pub fn parse(text: &str, settings: &[impl AsRef<str>]) -> Result<Recipe> {
+        let given: Table = toml::from_str(text).map_err(|e| TrainError::Recipe(format!("not valid TOML: {e}")))?;
+        let mut table = Table::new();
+        for key in ["name", "description"] {
+            table.insert(key.into(), Value::String(String::new()));
+        }
+        for (key, default) in [("epochs", 10), ("batch_size", 64), ("seed", 0)] {
+            table.insert(key.into(), Value::Integer(default));
+        }
+        table.insert("loss".into(), Value::String("cross-entropy".into()));
+        let leaves = settings::leaves(&given);
+        for (section, fallback) in [("model", ""), ("data", ""), ("optimizer", "adamw"), ("schedule", "constant")] {
+            let choice = given.get(section).and_then(|s| s.get("name")).and_then(Value::as_str);
+            table.insert(section.into(), Value::Table(section_defaults(section, choice.unwrap_or(fallback))?));
+        }
+        for (key, value) in leaves {
+            settings::set(&mut table, &key, value)?;
+            still_a_recipe(&table, &key)?;
+        }
+        for assignment in settings.iter().map(AsRef::as_ref) {
+            apply(&mut table, assignment)?;
+        }
+        let recipe = still_a_recipe(&table, "name")?;
+        recipe.check()?;
+        Ok(recipe)
+    }
+
+    /// The resolved recipe as TOML; it can be run again as a recipe file.
+    pub fn to_toml(&self) -> String {
+        toml::to_string(self).expect("a recipe holds only plain values")
+    }
+
+    /// Values that have the right type and still make no sense.
+    fn check(&self) -> Result<()> {
+        let wrong = |key: &str, rule: &str, got: &dyn std::fmt::Display| {
+            Err(TrainError::Recipe(format!("setting `{key}`: must be {rule}, got {got}")))
+        };
+        if self.name.is_empty() || !self.name.chars().all(|c| c.is_ascii_alphanumeric() || "-_.".contains(c)) {
+            return wrong("name", "letters, digits, `-`, `_` and `.` only", &format!("\"{}\"", self.name));
+        }
+        if self.epochs == 0 {
+            return wrong("epochs", "at least 1", &self.epochs);
+        }
+        if self.batch_size == 0 {
+            return wrong("batch_size", "at least 1", &self.batch_size);
+        }
+        if !(self.optimizer.lr() > 0.0) {
+            return wrong("optimizer.lr", "above 0", &self.optimizer.lr());
+        }
+        if !(self.data.validation > 0.0 && self.data.validation < 1.0) {
+            return wrong("data.validation", "between 0 and 1", &self.data.validation);
+        }
+        if self.data.std.iter().any(|s| !(*s > 0.0)) {
+            return wrong("data.std", "above 0", &format!("{:?}", self.data.std));
+        }
+        let row = datasets::find(&self.data.name)?;
+        if !row.needs_dir && !self.data.dir.is_empty() {
+            return Err(TrainError::Recipe(format!(
+                "data set `{}` is bundled and reads no directory, but got `{}`",
+                row.name, self.data.dir
+            )));
+        }
+        let model = gradus_models::find(&self.model.name).map_err(|e| TrainError::Recipe(e.to_string()))?;
+        model.check(&self.model.config).map_err(|e| TrainError::Recipe(e.to_string()))?;
+        if model.output == gradus_models::Output::Logits && self.loss == Loss::Nll {
+            return Err(TrainError::Recipe(format!(
+                "setting `loss`: `nll` needs log-probabilities, but model `{}` gives logits; use `cross-entropy`",
+                model.name
+            )));
+        }
+        if model.input != row.shape || model.classes != row.classes.len() {
+            return Err(TrainError::Recipe(format!(
+                "model `{}` takes {:?} and tells {} classes apart, but data set `{}` has {:?} and {}",
+                model.name,
+                model.input,
+                model.classes,
+                row.name,
+                row.shape,
+                row.classes.len()
+            )));
+        }
+        Ok(())
+    }
+}
+
+/// Applies one `key=value` of the command line.
+fn apply(table: &mut Table, assignment: &str) -> Result<()> {
+    let (key, text) = settings::split_assignment(assignment)?;
+    match key.strip_suffix(".name") {
+        // Another model, optimiser or schedule has other settings: start from its defaults.
+        Some(section @ ("model" | "data" | "optimizer" | "schedule")) => {
+            let choice = text.trim_matches('"');
+            table.insert(section.into(), Value::Table(section_defaults(section, choice)?));
+        }
+        _ => settings::set_from_text(table, assignment)?,
+    }
+    still_a_recipe(table, key).map(drop)
+}
+
+/// The typed recipe of a table of settings; an error names `key`, the setting that was changed last.
+fn still_a_recipe(table: &Table, key: &str) -> Result<Recipe> {
+    let typed: Result<Recipe, _> = Value::Table(table.clone()).try_into();
+    typed.map_err(|e| TrainError::Recipe(format!("setting `{key}`: {}", e.message())))
+}
+
+/// The settings of a section's choice (`model`, `data`, `optimizer`, `schedule`), all at their defaults.
+fn section_defaults(section: &str, choice: &str) -> Result<Table> {
+    let unknown = |names: &[&str]| {
+        let problem = match choice {
+            "" => "a recipe must set it".to_string(),
+            _ => format!("there is no {section} `{choice}`{}", did_you_mean(choice, names.iter().copied())),
+        };
+        TrainError::Recipe(format!("setting `{section}.name`: {problem}. Choices: {}", names.join(", ")))
+    };
+    let value = match section {
+        "model" => {
+            let row = gradus_models::find(choice)
+                .map_err(|_| unknown(&gradus_models::MODELS.iter().map(|m| m.name).collect::<Vec<_>>()))?;
+            Value::try_from(row.default_architecture())
+        }
+        "data" => {
+            let row = datasets::find(choice)
+                .map_err(|_| unknown(&datasets::DATASETS.iter().map(|d| d.name).collect::<Vec<_>>()))?;
+            Value::try_from(DataConfig { name: row.name.into(), ..DataConfig::default() })
+        }
+        "optimizer" => Value::try_from(
+            OptimizerConfig::by_name(choice).ok_or_else(|| unknown(&OptimizerConfig::NAMES))?,
+        ),
+        _ => Value::try_from(Schedule::by_name(choice).ok_or_else(|| unknown(&Schedule::NAMES))?),
+    };
+    match value {
+        Ok(Value::Table(table)) => Ok(table),
+        other => unreachable!("the defaults of a section are a table, not {other:?}"),
+    }
+}

@@ -1,0 +1,139 @@
+//! Run directories and files that are either whole or absent.
+
+use crate::error::{Result, TrainError};
+use std::fs;
+use std::io::{self, Write};
+use std::path::{Path, PathBuf};
+
+/// The directory of one run, new and empty when it is made.
+#[derive(Clone, Debug)]
+pub struct RunDir {
+    path: PathBuf,
+}
+
+impl RunDir {
+    /// Makes `<parent>/<name>-001`, or the first number that is free.
+    ///
+    /// The directory is made by one `mkdir`, so two runs started at once get different numbers.
+    ///
+    /// # Errors
+    /// If the parent or the directory cannot be made.
+    pub fn create(parent: &Path, name: &str) -> Result<RunDir> {
+        fs::create_dir_all(parent).map_err(TrainError::io("create the run directory", parent))?;
+        let mut number = 1 + highest_number(parent, name);
+        loop {
+            let path = parent.join(format!("{name}-{number:03}"));
+            match fs::create_dir(&path) {
+                Ok(()) => return Ok(RunDir { path }),
+                Err(e) if e.kind() == io::ErrorKind::AlreadyExists => number += 1,
+                Err(e) => return Err(TrainError::io("create the run directory", &path)(e)),
+            }
+        }
+    }
+
+    /// Opens the directory of an earlier run.
+    ///
+    /// # Errors
+    /// If it is not a directory.
+    pub fn open(path: &Path) -> Result<RunDir> {
+        let meta = fs::metadata(path).map_err(TrainError::io("open the run", path))?;
+        if !meta.is_dir() {
+            return Err(TrainError::io("open the run", path)(io::ErrorKind::NotADirectory.into()));
+        }
+        Ok(RunDir { path: path.to_path_buf() })
+    }
+
+    /// Where the directory is.
+    pub fn path(&self) -> &Path {
+        &self.path
+    }
+
+    /// The path of a file in it.
+    pub fn file(&self, name: &str) -> PathBuf {
+        self.path.join(name)
+    }
+
+    /// Writes a file of the run atomically.
+    ///
+    /// # Errors
+    /// If it cannot be written.
+    pub fn write(&self, name: &str, bytes: impl AsRef<[u8]>) -> Result<()> {
+        write_atomically(&self.file(name), bytes.as_ref())
+    }
+}
+
+/// The highest number among the entries of `parent` called `<name>-<number>`, or 0.
+fn highest_number(parent: &Path, name: &str) -> u32 {
+    let Ok(entries) = fs::read_dir(parent) else { return 0 };
+    entries
+        .flatten()
+        .filter_map(|e| e.file_name().to_str()?.strip_prefix(name)?.strip_prefix('-')?.parse().ok())
+        .max()
+        .unwrap_or(0)
+}
+
+/// Writes `bytes` to a temporary file beside `path`, then renames it into place: a reader, or a crash, sees
+/// the old content or the new, never a part.
+///
+/// # Errors
+/// If the file cannot be written or renamed.
+pub fn write_atomically(path: &Path, bytes: &[u8]) -> Result<()> {
+    let dir = path.parent().filter(|p| !p.as_os_str().is_empty()).unwrap_or(Path::new("."));
+    let attempt = || -> io::Result<()> {
+        let mut builder = tempfile::Builder::new();
+        builder.prefix(".partial-");
+        #[cfg(unix)]
+        builder.permissions(std::os::unix::fs::PermissionsExt::from_mode(0o666));
+        let mut file = builder.tempfile_in(dir)?;
+        file.write_all(bytes)?;
+        file.persist(path).map_err(|e| e.error)?;
+        Ok(())
+    };
+    attempt().map_err(TrainError::io("write", path))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn concurrent_runs_get_different_directories() {
+        let tmp = tempfile::tempdir().unwrap();
+        let mut made: Vec<PathBuf> = std::thread::scope(|s| {
+            let handles: Vec<_> =
+                (0..8).map(|_| s.spawn(|| RunDir::create(tmp.path(), "digits").unwrap().path)).collect();
+            handles.into_iter().map(|h| h.join().unwrap()).collect()
+        });
+        made.sort();
+        made.dedup();
+        assert_eq!(made.len(), 8);
+        assert!(made.iter().any(|p| p.ends_with("digits-001")), "{made:?}");
+    }
+
+    #[test]
+    fn numbers_go_on_after_the_highest() {
+        let tmp = tempfile::tempdir().unwrap();
+        fs::create_dir(tmp.path().join("mnist-007")).unwrap();
+        fs::create_dir(tmp.path().join("mnist-mlp-030")).unwrap();
+        assert!(RunDir::create(tmp.path(), "mnist").unwrap().path().ends_with("mnist-008"));
+    }
+
+    #[test]
+    fn a_write_replaces_the_whole_file_and_leaves_nothing_beside_it() {
+        let tmp = tempfile::tempdir().unwrap();
+        let path = tmp.path().join("a.txt");
+        write_atomically(&path, b"long content").unwrap();
+        write_atomically(&path, b"short").unwrap();
+        assert_eq!(fs::read(&path).unwrap(), b"short");
+        assert_eq!(fs::read_dir(tmp.path()).unwrap().count(), 1);
+    }
+
+    #[test]
+    fn a_parent_that_is_a_file_is_one_clear_error() {
+        let tmp = tempfile::tempdir().unwrap();
+        let file = tmp.path().join("file");
+        fs::write(&file, "x").unwrap();
+        let error = RunDir::create(&file.join("runs"), "digits").unwrap_err().to_string();
+        assert!(error.starts_with("cannot create the run directory `"), "{error}");
+    }
+}
