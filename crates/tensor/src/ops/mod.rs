@@ -5,6 +5,7 @@ pub(crate) mod binary;
 mod cast;
 pub(crate) mod conv;
 mod diagonal;
+mod eigen;
 mod einsum;
 mod fold;
 pub(crate) mod index;
