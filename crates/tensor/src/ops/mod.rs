@@ -12,6 +12,7 @@ pub(crate) mod index;
 mod inplace;
 pub(crate) mod interpolate;
 mod join;
+pub(crate) mod layout;
 mod matmul;
 pub(crate) mod pad;
 mod place;
