@@ -16,6 +16,7 @@ pub mod io;
 mod kernels;
 pub mod memory;
 mod ops;
+pub mod optim_kernels;
 mod random;
 pub mod scope;
 mod shape;
