@@ -264,6 +264,19 @@ impl Tensor {
         })
     }
 
+    /// Where the elements are infinite.
+    ///
+    /// # Panics
+    /// If the elements are not f32 or f64.
+    #[track_caller]
+    pub fn isinf(&self) -> Tensor {
+        let x = self.contiguous_data();
+        dispatch_float!(self.dtype(), "isinf", T => {
+            let src = x.read::<T>();
+            Tensor::build_as::<u8>(DType::Bool, x.shape(), |out| map::unary(&src, out, |v: T| v.is_infinite() as u8))
+        })
+    }
+
     /// Where the elements are neither NaN nor infinite.
     ///
     /// # Panics
