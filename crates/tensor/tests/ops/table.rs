@@ -1,6 +1,6 @@
 //! The rows of the op test. To add an operation, add its row to the family it belongs to.
 
-use gradus_tensor::{DType, PadMode, Tensor};
+use gradus_tensor::{ConvConfig, DType, PadMode, Tensor};
 
 type Shapes = &'static [&'static [&'static [usize]]];
 
@@ -48,6 +48,7 @@ pub fn rows() -> Vec<Row> {
         arrangement(),
         indexing(),
         products(),
+        convolutions(),
     ];
     families.into_iter().flatten().collect()
 }
@@ -365,5 +366,61 @@ fn products() -> Vec<Row> {
             |x| x[0].linear(&x[1], Some(&x[2])),
         ),
         r("linear_no_bias", &[&[&[3, 4], &[2, 4]], &[&[0, 4], &[2, 4]]], |x| x[0].linear(&x[1], None)),
+    ]
+}
+
+fn convolutions() -> Vec<Row> {
+    let line: Shapes =
+        &[&[&[2, 2, 7], &[4, 2, 3], &[4]], &[&[1, 2, 5], &[2, 2, 2], &[2]], &[&[0, 2, 5], &[1, 2, 3], &[1]]];
+    let plane: Shapes = &[
+        &[&[1, 2, 5, 6], &[2, 2, 3, 2], &[2]],
+        &[&[2, 2, 4, 4], &[4, 2, 1, 1], &[4]],
+        &[&[2, 1, 6, 5], &[3, 1, 3, 3], &[3]],
+    ];
+    let grouped: Shapes = &[
+        &[&[1, 4, 5, 4], &[4, 2, 3, 3], &[4]],
+        &[&[2, 2, 4, 4], &[2, 1, 2, 2], &[2]],
+        &[&[1, 2, 3, 4], &[6, 1, 3, 3], &[6]],
+    ];
+    let space: Shapes = &[&[&[1, 2, 3, 4, 3], &[2, 2, 2, 3, 2], &[2]]];
+    let back_line: Shapes = &[&[&[2, 2, 4], &[2, 3, 3], &[3]], &[&[1, 2, 1], &[2, 1, 2], &[1]]];
+    let back: Shapes = &[&[&[1, 2, 3, 4], &[2, 3, 3, 2], &[3]], &[&[2, 2, 2, 2], &[2, 1, 2, 2], &[1]]];
+    let back_grouped: Shapes = &[&[&[1, 4, 2, 3], &[4, 2, 2, 3], &[4]], &[&[2, 2, 2, 2], &[2, 1, 3, 3], &[2]]];
+    let back_space: Shapes = &[&[&[1, 2, 2, 3, 2], &[2, 2, 2, 2, 2], &[2]]];
+    let r = |name, shapes, f| row(name, shapes, (-1.0, 1.0), f);
+    vec![
+        r("conv1d", line, |x| x[0].conv1d(&x[1], Some(&x[2]), ConvConfig::default())),
+        r("conv1d_strided", line, |x| {
+            x[0].conv1d(&x[1], Some(&x[2]), ConvConfig::default().stride([2]).padding([2]).dilation([2]))
+        }),
+        r("conv2d", plane, |x| x[0].conv2d(&x[1], Some(&x[2]), ConvConfig::default())),
+        r("conv2d_same", plane, |x| x[0].conv2d(&x[1], Some(&x[2]), ConvConfig::default().padding([1, 1]))),
+        r("conv2d_strided", plane, |x| {
+            x[0].conv2d(&x[1], Some(&x[2]), ConvConfig::default().stride([2, 3]).padding([1, 2]))
+        }),
+        r("conv2d_dilated", plane, |x| {
+            x[0].conv2d(&x[1], None, ConvConfig::default().dilation([2, 3]).padding([2, 1])) + x[2].sum()
+        }),
+        r("conv2d_grouped", grouped, |x| {
+            x[0].conv2d(&x[1], Some(&x[2]), ConvConfig::default().groups(2).padding([1, 1]))
+        }),
+        r("conv3d", space, |x| {
+            x[0].conv3d(&x[1], Some(&x[2]), ConvConfig::default().stride([1, 2, 1]).padding([1, 1, 0]))
+        }),
+        r("conv_transpose1d", back_line, |x| {
+            let config = ConvConfig::default().stride([2]).padding([1]).output_padding([1]);
+            x[0].conv_transpose1d(&x[1], Some(&x[2]), config)
+        }),
+        r("conv_transpose2d", back, |x| x[0].conv_transpose2d(&x[1], Some(&x[2]), ConvConfig::default())),
+        r("conv_transpose2d_strided", back, |x| {
+            let config = ConvConfig::default().stride([2, 3]).padding([1, 0]).output_padding([1, 2]);
+            x[0].conv_transpose2d(&x[1], Some(&x[2]), config)
+        }),
+        r("conv_transpose2d_grouped", back_grouped, |x| {
+            x[0].conv_transpose2d(&x[1], Some(&x[2]), ConvConfig::default().groups(2).dilation([2, 1]))
+        }),
+        r("conv_transpose3d", back_space, |x| {
+            x[0].conv_transpose3d(&x[1], Some(&x[2]), ConvConfig::default().stride([2, 1, 1]).padding([1, 0, 0]))
+        }),
     ]
 }
