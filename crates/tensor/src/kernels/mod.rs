@@ -5,11 +5,13 @@
 
 pub(crate) mod conv;
 pub(crate) mod gemm;
+pub(crate) mod im;
 pub(crate) mod map;
 pub(crate) mod math;
 pub(crate) mod micro;
 pub(crate) mod optim;
 pub(crate) mod par;
+pub(crate) mod pool;
 pub(crate) mod reduce;
 pub(crate) mod scan;
 pub(crate) mod scratch;
