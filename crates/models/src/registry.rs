@@ -188,3 +188,42 @@ pub fn find(name: &str) -> Result<&'static ModelRow, ModelError> {
 pub fn build(architecture: &Architecture) -> Result<Box<dyn Forward>, ModelError> {
     find(&architecture.name)?.build(&architecture.config)
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use gradus_tensor::Tensor;
+
+    #[test]
+    fn every_model_is_built_from_its_stored_architecture_and_gives_its_classes() {
+        for row in MODELS {
+            let stored = serde_json::to_string(&row.default_architecture()).unwrap();
+            let model = build(&serde_json::from_str(&stored).unwrap()).unwrap();
+            let batch: Vec<usize> = [3].iter().chain(row.input).copied().collect();
+            let output = model.forward(&Tensor::rand(batch));
+            assert_eq!(output.shape(), [3, row.classes], "{}", row.name);
+            let sum = output.exp().sum_dim([1], false).to_vec::<f32>();
+            let normalised = sum.iter().all(|s| (s - 1.0).abs() < 1e-4);
+            assert_eq!(normalised, row.output == Output::LogProbabilities, "{}", row.name);
+        }
+    }
+
+    #[test]
+    fn names_are_unique_and_sizes_as_published() {
+        let mut names: Vec<&str> = MODELS.iter().map(|row| row.name).collect();
+        names.sort_unstable();
+        names.dedup();
+        assert_eq!(names.len(), MODELS.len());
+        for (name, parameters) in [("mnist-mlp", 109_386), ("mnist-cnn", 421_642)] {
+            assert_eq!(build(&find(name).unwrap().default_architecture()).unwrap().num_parameters(), parameters);
+        }
+    }
+
+    #[test]
+    fn a_wrong_architecture_is_an_error() {
+        let wrong = |json: &str| build(&serde_json::from_str(json).unwrap()).map(drop).unwrap_err().to_string();
+        assert!(wrong(r#"{"name": "vgg"}"#).starts_with("there is no model `vgg`. Models: digits-cnn"));
+        assert!(wrong(r#"{"name": "mnist-mlp", "width": 3}"#).contains("unknown field `width`"));
+        assert!(wrong(r#"{"name": "mnist-mlp", "hidden": [128, 0]}"#).contains("`hidden` must be at least 1"));
+    }
+}
