@@ -3,9 +3,7 @@
 use crate::INTERRUPTED;
 use crate::args::{EvalArgs, ListArgs, PredictArgs, SummaryArgs, TrainArgs};
 use crate::table::{table, thousands};
-use gradus_train::{
-    Fit, RECIPES, Recipe, Result, TrainError, Trained, did_you_mean, predict_files, run::Summary,
-};
+use gradus_train::{Fit, RECIPES, Recipe, Result, TrainError, Trained, did_you_mean, predict_files, run::Summary};
 use serde_json::{Value, json};
 use std::io::Write;
 use std::path::Path;

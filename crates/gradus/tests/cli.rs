@@ -52,9 +52,8 @@ impl Ran {
 /// A run of `digits` made small: a narrow net.
 const QUICK: [&str; 6] = ["train", "digits", "--set", "model.channels=[8,8,8]", "--set", "model.hidden=16"];
 /// The same for `mnist` on the idx files of [`Place::write_mnist`].
-const QUICK_MNIST: [&str; 10] = [
-    "train", "mnist", "--data", "idx", "--epochs", "1", "--set", "model.channels=[2,2]", "--set", "batch_size=16",
-];
+const QUICK_MNIST: [&str; 10] =
+    ["train", "mnist", "--data", "idx", "--epochs", "1", "--set", "model.channels=[2,2]", "--set", "batch_size=16"];
 
 impl Place {
     fn new() -> Place {
@@ -154,7 +153,12 @@ fn a_run_leaves_everything_behind_and_can_be_measured_again() {
     assert_eq!(
         place.files("runs/digits-001"),
         [
-            "best.safetensors", "config.toml", "confusion.svg", "curves.svg", "last.safetensors", "metrics.jsonl",
+            "best.safetensors",
+            "config.toml",
+            "confusion.svg",
+            "curves.svg",
+            "last.safetensors",
+            "metrics.jsonl",
             "summary.json"
         ]
     );
@@ -202,9 +206,7 @@ fn predict_prints_the_probabilities_of_images() {
     assert!(text.stdout.contains("one.png") && text.stdout.contains('%'), "{}", text.stdout);
 
     place.write_image("big.png", 30);
-    place
-        .run(&["predict", "runs/digits-001", "one.png", "big.png"])
-        .fails(1, &["big.png", "30x30", "8x8"]);
+    place.run(&["predict", "runs/digits-001", "one.png", "big.png"]).fails(1, &["big.png", "30x30", "8x8"]);
     fs::write(place.path("text.png"), "no image").unwrap();
     place.run(&["predict", "runs/digits-001", "text.png"]).fails(1, &["text.png"]);
     place.run(&["predict", "runs/digits-001", "none.png"]).fails(1, &["none.png"]);
@@ -259,8 +261,11 @@ fn a_wrong_setting_names_the_key_and_what_it_takes() {
 #[test]
 fn a_wrong_recipe_file_is_named_with_its_mistake() {
     let place = Place::new();
-    fs::write(place.path("mine.toml"), "name = \"mine\"\nepoch = 3\n[model]\nname = \"digits-cnn\"\n[data]\nname = \"digits\"\n")
-        .unwrap();
+    fs::write(
+        place.path("mine.toml"),
+        "name = \"mine\"\nepoch = 3\n[model]\nname = \"digits-cnn\"\n[data]\nname = \"digits\"\n",
+    )
+    .unwrap();
     place.run(&["train", "mine.toml"]).fails(2, &["mine.toml", "epoch", "did you mean `epochs`?"]);
     fs::write(place.path("mine.toml"), "name = ").unwrap();
     place.run(&["train", "mine.toml"]).fails(2, &["mine.toml", "not valid TOML"]);

@@ -35,7 +35,8 @@ pub fn layers(model: &dyn Forward, input: &[usize]) -> Vec<LayerRow> {
             // The operations of a layer are one row: its last result is what it puts out.
             Some(row) if !done.layer.is_empty() && row.path == done.layer => row.output = done.shape,
             _ => {
-                let kind = kinds.iter().find(|(path, _)| !path.is_empty() && *path == done.layer).map_or(done.op, |k| k.1);
+                let kind =
+                    kinds.iter().find(|(path, _)| !path.is_empty() && *path == done.layer).map_or(done.op, |k| k.1);
                 let prefix = format!("{}.", done.layer);
                 let own: Vec<_> = parameters.extract_if(.., |(name, _)| name.starts_with(&prefix)).collect();
                 let parameters = own.iter().map(|(_, p)| p.numel()).sum();

@@ -4,8 +4,8 @@ use crate::datasets::Splits;
 use crate::error::{Result, TrainError};
 use crate::recipe::Recipe;
 use gradus_data::Normalize;
-use gradus_nn::serialize::{StateDict, load_safetensors, save_safetensors};
 use gradus_nn::Forward;
+use gradus_nn::serialize::{StateDict, load_safetensors, save_safetensors};
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
@@ -76,9 +76,9 @@ impl Card {
 
     fn from_metadata(metadata: &BTreeMap<String, String>) -> Result<Card, String> {
         fn entry<T: DeserializeOwned>(metadata: &BTreeMap<String, String>, key: &str) -> Result<T, String> {
-            let text = metadata.get(key).ok_or_else(|| {
-                format!("its metadata has no `{key}`: it was not written by `gradus train`")
-            })?;
+            let text = metadata
+                .get(key)
+                .ok_or_else(|| format!("its metadata has no `{key}`: it was not written by `gradus train`"))?;
             serde_json::from_str(text).map_err(|e| format!("its metadata `{key}` cannot be understood: {e}"))
         }
         let mut recipe: Recipe = entry(metadata, "gradus.recipe")?;
@@ -102,10 +102,18 @@ impl Card {
             return Err(format!("its images are {:?}, but `{}` takes {:?}", p.shape, row.name, row.input));
         }
         if p.mean.len() != p.shape[0] || p.std.len() != p.shape[0] || p.std.iter().any(|s| !(*s > 0.0)) {
-            return Err(format!("its scaling (mean {:?}, deviation {:?}) fits no {} channels", p.mean, p.std, p.shape[0]));
+            return Err(format!(
+                "its scaling (mean {:?}, deviation {:?}) fits no {} channels",
+                p.mean, p.std, p.shape[0]
+            ));
         }
         if self.classes.len() != row.classes {
-            return Err(format!("it names {} classes, but `{}` tells {} apart", self.classes.len(), row.name, row.classes));
+            return Err(format!(
+                "it names {} classes, but `{}` tells {} apart",
+                self.classes.len(),
+                row.name,
+                row.classes
+            ));
         }
         Ok(())
     }

@@ -3,7 +3,9 @@
 use crate::checkpoint::Preprocess;
 use crate::error::{Result, TrainError, did_you_mean};
 use crate::recipe::{DataConfig, Scaling};
-use gradus_data::{DATASETS, DataLoader, Dataset, DatasetInfo, Normalize, TensorDataset, find_dataset, stratified_split};
+use gradus_data::{
+    DATASETS, DataLoader, Dataset, DatasetInfo, Normalize, TensorDataset, find_dataset, stratified_split,
+};
 use std::path::Path;
 
 /// Examples of a batch when nothing is learnt from it.
@@ -73,6 +75,14 @@ pub fn load_test(config: &DataConfig, preprocess: &Preprocess) -> Result<DataLoa
 
 fn read(info: &DatasetInfo, config: &DataConfig) -> Result<(TensorDataset, TensorDataset)> {
     let dir = (!config.dir.is_empty()).then_some(Path::new(&config.dir));
+    if let (Some(files), Some(path)) = (info.files, dir)
+        && !path.is_dir()
+    {
+        let (name, place) = (info.name, path.display());
+        return Err(TrainError::Input(format!(
+            "data set `{name}`: no directory `{place}`; give the one with {files} by --data DIR"
+        )));
+    }
     Ok(info.load(dir, config.split_seed)?)
 }
 

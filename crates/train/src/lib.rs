@@ -24,9 +24,7 @@ pub use datasets::Splits;
 pub use error::{Result, TrainError, did_you_mean};
 pub use metrics::{Confusion, EpochMetrics, Running};
 pub use predict::{Fit, Prediction, predict_files};
-pub use recipe::{
-    AdamConfig, DataConfig, Loss, OptimizerConfig, RECIPES, Recipe, Scaling, SgdConfig,
-};
+pub use recipe::{AdamConfig, DataConfig, Loss, OptimizerConfig, RECIPES, Recipe, Scaling, SgdConfig};
 pub use run::{Measured, Summary, Trained};
 pub use run_dir::RunDir;
 pub use schedule::{Constant, Cosine, Schedule, Step};

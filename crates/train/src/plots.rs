@@ -37,7 +37,11 @@ pub fn confusion_svg(title: &str, confusion: &Confusion, names: &[String]) -> St
     let (x0, y0) = (52 + 8 * longest, 100);
     let size = ((x0 + n * CELL + 92) as u32, (y0 + n * CELL + 24) as u32);
     draw((size.0.max(420), size.1), |root| {
-        caption(root, title, &format!("rows: true class; columns: predicted; {:.2} % right", 100.0 * confusion.accuracy()))?;
+        caption(
+            root,
+            title,
+            &format!("rows: true class; columns: predicted; {:.2} % right", 100.0 * confusion.accuracy()),
+        )?;
         text(root, "recall", (x0 + n * CELL + 12, y0 - 14), 13, MUTED, HPos::Left)?;
         for truth in 0..n {
             let y = y0 + truth * CELL;
@@ -136,7 +140,11 @@ fn value_range(values: Vec<f64>, share: bool) -> Range<f64> {
         return 0.0..1.0;
     }
     let margin = 0.06 * (high - low).max(1e-3);
-    if share { (low - margin).max(0.0)..(high + margin).min(1.0) } else { (low - margin).min(low.max(0.0))..high + margin }
+    if share {
+        (low - margin).max(0.0)..(high + margin).min(1.0)
+    } else {
+        (low - margin).min(low.max(0.0))..high + margin
+    }
 }
 
 /// Fill and ink of a cell: right answers in blue, mistakes in orange, stronger with their share of the row.

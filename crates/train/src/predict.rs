@@ -60,7 +60,8 @@ pub fn predict_files(trained: &Trained, files: &[PathBuf], fit: Fit) -> Result<V
         // Log-probabilities are their own log-softmax, so this is right for them as for logits.
         let probabilities = outputs.softmax(1).to_vec::<f32>();
         let rows = probabilities.chunks_exact(outputs.size(1));
-        predictions.extend(names.iter().zip(rows).map(|(n, p)| Prediction { input: n.clone(), probabilities: p.to_vec() }));
+        predictions
+            .extend(names.iter().zip(rows).map(|(n, p)| Prediction { input: n.clone(), probabilities: p.to_vec() }));
     }
     Ok(predictions)
 }
@@ -104,7 +105,10 @@ fn read_array(path: &Path) -> Result<Tensor> {
     let array = read_npy(path).map_err(|e| TrainError::Input(e.to_string()))?;
     let wrong = |what: String| TrainError::Input(format!("`{}` {what}", path.display()));
     if array.dtype() != DType::U8 && !array.dtype().is_float() {
-        return Err(wrong(format!("holds {} elements, but pixels are u8 (0 to 255) or floats (0 to 1)", array.dtype())));
+        return Err(wrong(format!(
+            "holds {} elements, but pixels are u8 (0 to 255) or floats (0 to 1)",
+            array.dtype()
+        )));
     }
     match array.rank() {
         2 => Ok(to_unit(&array).unsqueeze(0).unsqueeze(0)),

@@ -105,7 +105,10 @@ pub fn train(recipe: &Recipe, out: &Path, interrupt: Arc<AtomicBool>) -> Result<
     if !done.stopped {
         checkpoint::load_weights(&dir.file(BEST), &*model)?;
         let (seen, confusion) = trainer::test(&*model, recipe.loss, &splits.test, splits.classes.len());
-        dir.write("confusion.svg", plots::confusion_svg(&format!("{title}, test examples"), &confusion, &splits.classes))?;
+        dir.write(
+            "confusion.svg",
+            plots::confusion_svg(&format!("{title}, test examples"), &confusion, &splits.classes),
+        )?;
         summary.test_accuracy = Some(seen.accuracy());
         summary.test_loss = Some(seen.loss());
     }
