@@ -77,7 +77,12 @@ REF = {
     "split": lambda x, size, dim: x.split(size, dim), "chunk": lambda x, n, dim: x.chunk(n, dim), "pad": pad,
     "flip": lambda x, dims: x.flip(dims), "roll": lambda x, shift, dim: x.roll(shift, dim),
     "repeat": lambda x, times: x.repeat(times), "tril": lambda x, k: x.tril(k), "triu": lambda x, k: x.triu(k),
-    "diag": lambda x: x.diag(), "slice": lambda x, dim, start, end, step: x.movedim(dim, 0)[start:end:step].movedim(0, dim),
+    "diag": lambda x, k: x.diag(k), "trace": lambda x: x.trace(),
+    "diagonal": lambda x, k, a, b: x.diagonal(k, a, b), "movedim": lambda x, **a: x.movedim(a["from"], a["to"]),
+    "repeat_interleave": lambda x, times, dim: x.repeat_interleave(times, dim),
+    "median_dim": lambda x, dim, keepdim: x.median(dim, keepdim), "unbind": lambda x, dim: x.unbind(dim),
+    "split_sizes": lambda x, sizes, dim: x.split(sizes, dim), "argsort": lambda x, dim, descending: x.argsort(dim, descending),
+    "slice": lambda x, dim, start, end, step: x.movedim(dim, 0)[start:end:step].movedim(0, dim),
     "select": lambda x, dim, index: x.select(dim, index), "window": lambda x, dim, size, step: x.unfold(dim, size, step),
     "permute": lambda x, dims: x.permute(dims), "expand": lambda x, shape: x.expand(shape),
     "reshape": lambda x, shape: x.reshape(shape), "matmul": torch.matmul,
@@ -233,8 +238,18 @@ def indexing():
     for k in (-1, 0, 2):
         case("tril", [D.uniform((3, 4))], k=k)
         case("triu", [D.uniform((2, 3, 3))], k=k)
-    case("diag", [D.uniform((3,))])
-    case("diag", [D.uniform((3, 3))])
+    for k in (-1, 0, 2):
+        case("diag", [D.uniform((3,))], k=k)
+        case("diag", [D.uniform((3, 4))], k=k)
+        case("diagonal", [D.uniform((3, 2, 4))], k=k, a=2, b=0)
+    case("trace", [D.uniform((3, 4))])
+    case("movedim", [x], **{"from": 0, "to": -1})
+    case("repeat_interleave", [x], times=2, dim=1)
+    case("split_sizes", [x], sizes=[1, 3], dim=1)
+    case("unbind", [x], dim=2)
+    for dim in (0, 1):
+        case("median_dim", [x], dim=dim, keepdim=dim == 1)
+        case("argsort", [x], grad=False, dim=dim, descending=dim == 1)
     case("slice", [x], dim=1, start=1, end=4, step=2)
     case("slice", [x], dim=0, start=0, end=2, step=1)
     case("select", [x], dim=1, index=2)

@@ -126,11 +126,11 @@ impl Layout {
     }
 
     pub fn is_contiguous(&self) -> bool {
+        if self.shape.contains(&0) {
+            return true;
+        }
         let mut step = 1;
         for i in (0..self.shape.len()).rev() {
-            if self.shape[i] == 0 {
-                return true;
-            }
             if self.shape[i] != 1 && self.strides[i] != step {
                 return false;
             }

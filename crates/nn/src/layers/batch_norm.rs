@@ -1,6 +1,6 @@
 //! Batch normalisation.
 
-use crate::module::{Buffer, Forward, Mode, Module, Param, Scope, Visitor, VisitorMut, visit_field, visit_field_mut};
+use crate::module::{Buffer, Forward, Mode, Module, Param, Scope};
 use gradus_tensor::{DType, Tensor, fail, no_grad};
 
 /// Batch normalisation of [N, C] or [N, C, L]; see [`BatchNorm`].
@@ -36,7 +36,8 @@ pub type BatchNorm3d = BatchNorm<3>;
 /// let y = BatchNorm2d::new(3).forward(&Tensor::rand([8, 3, 4, 4]));
 /// assert!(y.mean().item().abs() < 1e-5 && (y.std(0).item() - 1.0).abs() < 1e-3);
 /// ```
-#[derive(Debug)]
+#[derive(Debug, Module)]
+#[module(kind = "Self::KIND")]
 pub struct BatchNorm<const D: usize> {
     /// [C], unless switched off by [`BatchNorm::affine`].
     pub weight: Option<Param>,
@@ -172,26 +173,5 @@ impl<const D: usize> Forward for BatchNorm<D> {
         let scale = self.weight.as_ref().map_or(inverse.clone(), |w| along(w) * &inverse);
         let y = centred * scale;
         self.bias.as_ref().map_or(y.clone(), |b| &y + along(b))
-    }
-}
-
-impl<const D: usize> Module for BatchNorm<D> {
-    fn visit(&self, visitor: &mut dyn Visitor) {
-        visitor.layer(Self::KIND);
-        visit_field(visitor, "weight", &self.weight);
-        visit_field(visitor, "bias", &self.bias);
-        visit_field(visitor, "running_mean", &self.running_mean);
-        visit_field(visitor, "running_var", &self.running_var);
-        visit_field(visitor, "num_batches_tracked", &self.num_batches_tracked);
-        visit_field(visitor, "mode", &self.mode);
-        visit_field(visitor, "scope", &self.scope);
-    }
-    fn visit_mut(&mut self, visitor: &mut dyn VisitorMut) {
-        visit_field_mut(visitor, "weight", &mut self.weight);
-        visit_field_mut(visitor, "bias", &mut self.bias);
-        visit_field_mut(visitor, "running_mean", &mut self.running_mean);
-        visit_field_mut(visitor, "running_var", &mut self.running_var);
-        visit_field_mut(visitor, "num_batches_tracked", &mut self.num_batches_tracked);
-        visit_field_mut(visitor, "scope", &mut self.scope);
     }
 }

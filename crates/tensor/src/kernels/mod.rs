@@ -5,14 +5,16 @@
 
 pub(crate) mod conv;
 pub(crate) mod gemm;
+pub(crate) mod im;
 pub(crate) mod map;
 pub(crate) mod math;
 pub(crate) mod micro;
 pub(crate) mod optim;
 pub(crate) mod par;
+pub(crate) mod pool;
 pub(crate) mod reduce;
 pub(crate) mod scan;
-pub(crate) mod scratch;
+mod scratch;
 pub(crate) mod simd;
 pub(crate) mod softmax;
 pub(crate) mod strided;

@@ -1,6 +1,8 @@
 //! Reading golden files: `NAME.json` lists cases, `NAME.npz` holds their numbers end to end as `f` and `i`
 //! (written by `scripts/goldens/common.py`), and comparing tensors with them.
 
+#![allow(dead_code, reason = "each test that includes this file uses a part of it")]
+
 use gradus_tensor::{DType, Tensor, io::read_npz};
 use serde_json::Value;
 use std::path::Path;

@@ -1,0 +1,319 @@
+//! Images as columns of patches and back, and resizing.
+
+#[cfg(test)]
+mod tests;
+
+use super::micro::Real;
+use super::par;
+
+/// Elements that make a task of their own.
+const TASK: usize = 32 * 1024;
+
+/// The shape of PyTorch's `unfold` and `fold`: images `[n, c, input...]` and columns
+/// `[n, c * kernel[0] * kernel[1], output[0] * output[1]]`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct PatchShape {
+    /// Images in the batch.
+    pub n: usize,
+    /// Channels.
+    pub c: usize,
+    /// Extents of the image.
+    pub input: [usize; 2],
+    /// Extents of a patch.
+    pub kernel: [usize; 2],
+    /// Step from one patch to the next.
+    pub stride: [usize; 2],
+    /// Zeros before and after the image.
+    pub padding: [usize; 2],
+    /// Distance of a patch's elements.
+    pub dilation: [usize; 2],
+    /// Patches along each axis.
+    pub output: [usize; 2],
+}
+
+impl PatchShape {
+    fn check(&self, image: usize, columns: usize) {
+        let want = [self.n * self.c * self.image(), self.n * self.c * self.columns()];
+        assert!(
+            want == [image, columns],
+            "unfold: {self:?} has {want:?} elements (image, columns), the slices have {:?}",
+            [image, columns]
+        );
+    }
+
+    /// Elements of one channel.
+    fn image(&self) -> usize {
+        self.input[0] * self.input[1]
+    }
+
+    /// Elements of the columns of one channel.
+    fn columns(&self) -> usize {
+        self.kernel.iter().chain(&self.output).product()
+    }
+
+    /// Calls `f(column start, image row start, first, end, image column)` for each row of patches
+    /// and each element of a patch: outputs `first..end` read the image from `image column` on.
+    #[inline(always)]
+    fn rows(&self, mut f: impl FnMut(usize, Option<usize>, usize, usize, usize)) {
+        let [_, ix] = self.input;
+        let [oy, ox] = self.output;
+        let (stride, padding) = (self.stride[1], self.padding[1]);
+        for ky in 0..self.kernel[0] {
+            for kx in 0..self.kernel[1] {
+                let shift = kx * self.dilation[1];
+                // Outputs whose element lies in the image: padding <= x * stride + shift < padding + ix.
+                let first = padding.saturating_sub(shift).div_ceil(stride).min(ox);
+                let end = (padding + ix).saturating_sub(shift).div_ceil(stride).clamp(first, ox);
+                let column = if end > first { first * stride + shift - padding } else { 0 };
+                for y in 0..oy {
+                    let row = (y * self.stride[0] + ky * self.dilation[0])
+                        .checked_sub(self.padding[0])
+                        .filter(|&r| r < self.input[0]);
+                    f(((ky * self.kernel[1] + kx) * oy + y) * ox, row.map(|r| r * ix), first, end, column);
+                }
+            }
+        }
+    }
+}
+
+/// Calls `f(plane, part of out)` for all planes of `out`, some at a time.
+fn for_planes<T: Send>(out: &mut [T], plane: usize, work: usize, f: impl Fn(usize, &mut [T]) + Sync) {
+    if out.is_empty() {
+        return;
+    }
+    let some = (TASK / work.max(1)).max(1);
+    par::for_each_chunk_mut(out, some * plane, |task, out| {
+        out.chunks_exact_mut(plane).enumerate().for_each(|(i, out)| f(task * some + i, out));
+    });
+}
+
+/// Copies every patch to a column: row `(c, ky, kx)` of the result holds that element of all patches.
+///
+/// # Panics
+/// If the slices do not have the sizes of `s`.
+pub fn im2col<T: Real>(s: &PatchShape, image: &[T], columns: &mut [T]) {
+    s.check(image.len(), columns.len());
+    for_planes(columns, s.columns(), s.columns(), |plane, columns| {
+        let image = &image[plane * s.image()..][..s.image()];
+        s.rows(|at, row, first, end, column| {
+            let line = &mut columns[at..at + s.output[1]];
+            let Some(row) = row else {
+                return line.fill(T::ZERO);
+            };
+            line[..first].fill(T::ZERO);
+            line[end..].fill(T::ZERO);
+            let from = image[row..row + s.input[1]][column..].iter().step_by(s.stride[1]);
+            line[first..end].iter_mut().zip(from).for_each(|(v, &x)| *v = x);
+        });
+    });
+}
+
+/// Adds every column back to its patch: the transpose, and the gradient, of [`im2col`].
+///
+/// # Panics
+/// If the slices do not have the sizes of `s`.
+pub fn col2im<T: Real>(s: &PatchShape, columns: &[T], image: &mut [T]) {
+    s.check(image.len(), columns.len());
+    for_planes(image, s.image(), s.columns() + s.image(), |plane, image| {
+        image.fill(T::ZERO);
+        let columns = &columns[plane * s.columns()..][..s.columns()];
+        s.rows(|at, row, first, end, column| {
+            let Some(row) = row else { return };
+            let to = image[row..row + s.input[1]][column..].iter_mut().step_by(s.stride[1]);
+            to.zip(&columns[at + first..at + end]).for_each(|(v, &x)| *v += x);
+        });
+    });
+}
+
+/// The shape of a resize: `planes` planes of three extents (leading ones for fewer).
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct ResizeShape {
+    /// Number of planes.
+    pub planes: usize,
+    /// Extents of the input planes.
+    pub input: [usize; 3],
+    /// Extents of the output planes.
+    pub output: [usize; 3],
+    /// Input elements that one output element advances, if not `input / output`: the reciprocal of
+    /// a scale factor that the caller was given. Not used with `align_corners`.
+    pub step: [Option<f64>; 3],
+}
+
+/// Where one output element comes from: two places and the weight of each.
+#[derive(Clone, Copy, Debug)]
+struct Blend<T> {
+    from: [usize; 2],
+    weight: [T; 2],
+}
+
+impl ResizeShape {
+    fn check(&self, x: usize, y: usize) {
+        let size = |e: [usize; 3]| self.planes * e.iter().product::<usize>();
+        assert!(
+            x == size(self.input) && y == size(self.output),
+            "resize: {self:?} does not fit slices of {x} and {y} elements"
+        );
+        assert!(y == 0 || self.input.iter().all(|&e| e > 0), "resize: an empty image cannot be resized: {self:?}");
+    }
+
+    /// Input elements that one output element advances along an axis, in the precision of `T`.
+    fn ratio<T: Real>(&self, i: usize) -> T {
+        let exact = T::from_f64(self.input[i] as f64) / T::from_f64(self.output[i] as f64);
+        self.step[i].map_or(exact, T::from_f64)
+    }
+
+    /// The nearest places along an axis: `floor(o * ratio)`.
+    fn nearest<T: Real>(&self, i: usize) -> Vec<usize> {
+        let ratio = self.ratio::<T>(i);
+        let at = |o: usize| (T::from_f64(o as f64) * ratio).to_f64().floor() as usize;
+        (0..self.output[i]).map(|o| at(o).min(self.input[i] - 1)).collect()
+    }
+
+    /// The two places and weights of each output along an axis.
+    fn linear<T: Real>(&self, i: usize, align_corners: bool) -> Vec<Blend<T>> {
+        let (input, output) = (self.input[i], self.output[i]);
+        let half = T::from_f64(0.5);
+        let at = |o: usize| {
+            let o = T::from_f64(o as f64);
+            if align_corners {
+                let steps = if output > 1 {
+                    output - 1
+                } else {
+                    return T::ZERO;
+                };
+                return o * (T::from_f64((input - 1) as f64) / T::from_f64(steps as f64));
+            }
+            let at = (o + half) * self.ratio::<T>(i) - half;
+            if at < T::ZERO { T::ZERO } else { at }
+        };
+        (0..output)
+            .map(|o| {
+                let at = at(o);
+                let first = (at.to_f64().floor() as usize).min(input - 1);
+                let part = at - T::from_f64(first as f64);
+                let second = (first + 1).min(input - 1);
+                let part = if second == first { T::ZERO } else { part };
+                Blend { from: [first, second], weight: [T::ONE - part, part] }
+            })
+            .collect()
+    }
+}
+
+/// Resizes by the nearest element: output `o` is input `floor(o * input / output)` along each axis.
+///
+/// # Panics
+/// If the slices do not have the sizes of `s`, or the input is empty and the output is not.
+pub fn nearest<T: Real>(s: &ResizeShape, x: &[T], out: &mut [T]) {
+    s.check(x.len(), out.len());
+    if out.is_empty() {
+        return;
+    }
+    let [zs, ys, xs] = [0, 1, 2].map(|i| s.nearest::<T>(i));
+    let (from, to): (usize, usize) = (s.input.iter().product(), s.output.iter().product());
+    for_planes(out, to, to, |plane, out| {
+        let x = &x[plane * from..][..from];
+        let mut lines = out.chunks_exact_mut(xs.len());
+        for &z in &zs {
+            for (&y, line) in ys.iter().zip(&mut lines) {
+                let row = &x[(z * s.input[1] + y) * s.input[2]..][..s.input[2]];
+                line.iter_mut().zip(&xs).for_each(|(v, &at)| *v = row[at]);
+            }
+        }
+    });
+}
+
+/// The gradient of [`nearest`].
+///
+/// # Panics
+/// As [`nearest`].
+pub fn nearest_backward<T: Real>(s: &ResizeShape, gy: &[T], gx: &mut [T]) {
+    s.check(gx.len(), gy.len());
+    if gy.is_empty() {
+        return gx.fill(T::ZERO);
+    }
+    let [zs, ys, xs] = [0, 1, 2].map(|i| s.nearest::<T>(i));
+    let (from, to): (usize, usize) = (s.input.iter().product(), s.output.iter().product());
+    for_planes(gx, from, from + to, |plane, gx| {
+        gx.fill(T::ZERO);
+        let mut lines = gy[plane * to..][..to].chunks_exact(xs.len());
+        for &z in &zs {
+            for (&y, line) in ys.iter().zip(&mut lines) {
+                let row = &mut gx[(z * s.input[1] + y) * s.input[2]..][..s.input[2]];
+                line.iter().zip(&xs).for_each(|(&g, &at)| row[at] += g);
+            }
+        }
+    });
+}
+
+/// Resizes by linear interpolation along each axis (bilinear for two, trilinear for three).
+///
+/// With `align_corners` the outermost elements of both are at the same place, otherwise their outer
+/// edges are.
+///
+/// # Panics
+/// If the slices do not have the sizes of `s`, or the input is empty and the output is not.
+pub fn linear<T: Real>(s: &ResizeShape, align_corners: bool, x: &[T], out: &mut [T]) {
+    s.check(x.len(), out.len());
+    if out.is_empty() {
+        return;
+    }
+    let [zs, ys, xs] = [0, 1, 2].map(|i| s.linear::<T>(i, align_corners));
+    let (from, to): (usize, usize) = (s.input.iter().product(), s.output.iter().product());
+    for_planes(out, to, 4 * to, |plane, out| {
+        let x = &x[plane * from..][..from];
+        let mut lines = out.chunks_exact_mut(xs.len());
+        for z in &zs {
+            for (y, line) in ys.iter().zip(&mut lines) {
+                line.fill(T::ZERO);
+                each_row(s, z, y, |row, weight| {
+                    let row = &x[row..row + s.input[2]];
+                    for (v, b) in line.iter_mut().zip(&xs) {
+                        *v += weight * (b.weight[0] * row[b.from[0]] + b.weight[1] * row[b.from[1]]);
+                    }
+                });
+            }
+        }
+    });
+}
+
+/// The gradient of [`linear`].
+///
+/// # Panics
+/// As [`linear`].
+pub fn linear_backward<T: Real>(s: &ResizeShape, align_corners: bool, gy: &[T], gx: &mut [T]) {
+    s.check(gx.len(), gy.len());
+    if gy.is_empty() {
+        return gx.fill(T::ZERO);
+    }
+    let [zs, ys, xs] = [0, 1, 2].map(|i| s.linear::<T>(i, align_corners));
+    let (from, to): (usize, usize) = (s.input.iter().product(), s.output.iter().product());
+    for_planes(gx, from, from + 4 * to, |plane, gx| {
+        gx.fill(T::ZERO);
+        let mut lines = gy[plane * to..][..to].chunks_exact(xs.len());
+        for z in &zs {
+            for (y, line) in ys.iter().zip(&mut lines) {
+                each_row(s, z, y, |row, weight| {
+                    let row = &mut gx[row..row + s.input[2]];
+                    for (&g, b) in line.iter().zip(&xs) {
+                        row[b.from[0]] += weight * b.weight[0] * g;
+                        row[b.from[1]] += weight * b.weight[1] * g;
+                    }
+                });
+            }
+        }
+    });
+}
+
+/// Calls `f(start of row, weight)` for the input rows that a row of outputs blends. Rows of weight
+/// zero are left out, so that an infinity in them does no harm.
+#[inline(always)]
+fn each_row<T: Real>(s: &ResizeShape, z: &Blend<T>, y: &Blend<T>, mut f: impl FnMut(usize, T)) {
+    for a in 0..2 {
+        for b in 0..2 {
+            let weight = z.weight[a] * y.weight[b];
+            if weight != T::ZERO {
+                f((z.from[a] * s.input[1] + y.from[b]) * s.input[2], weight);
+            }
+        }
+    }
+}
