@@ -121,6 +121,12 @@ unary_ops! {
     heaviside(v) = if v < T::ZERO { T::ZERO } else { T::ONE }; nothing |x| x;
 }
 
+/// |v|; a type without negative numbers is left as it is.
+#[inline(always)]
+fn magnitude<T: Num>(v: T) -> T {
+    if v < T::ZERO { v.neg() } else { v }
+}
+
 impl Tensor {
     /// Elements in row-major order, outside the graph; no copy if they are already.
     pub(crate) fn contiguous_data(&self) -> Tensor {
@@ -150,7 +156,7 @@ impl Tensor {
         let x = self.contiguous_data();
         let out = dispatch_num!(self.dtype(), "abs", T => {
             let src = x.read::<T>();
-            Tensor::build::<T>(x.shape(), |out| map::unary(&src, out, |v: T| if v < T::ZERO { Num::neg(v) } else { v }))
+            Tensor::build::<T>(x.shape(), |out| map::unary(&src, out, magnitude::<T>))
         });
         let saved = self.save();
         record("abs", out, &[self], move |ctx| ctx.set(0, || ctx.grad() * saved.detach().sign()))
