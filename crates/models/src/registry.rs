@@ -100,6 +100,14 @@ fn parse<C: ModelConfig>(config: &Map<String, Value>) -> Result<C, String> {
     Ok(typed)
 }
 
+/// Channels or units of a layer: at least one, and no more than any machine could hold.
+pub(crate) fn check_width(field: &str, widths: &[usize]) -> Result<(), String> {
+    match widths.iter().find(|w| !(1..=65_536).contains(*w)) {
+        Some(wrong) => Err(format!("`{field}` must be between 1 and 65536, got {wrong}")),
+        None => Ok(()),
+    }
+}
+
 impl ModelRow {
     /// The architecture with every setting at its default.
     pub fn default_architecture(&self) -> Architecture {
@@ -224,6 +232,9 @@ mod tests {
         let wrong = |json: &str| build(&serde_json::from_str(json).unwrap()).map(drop).unwrap_err().to_string();
         assert!(wrong(r#"{"name": "vgg"}"#).starts_with("there is no model `vgg`. Models: digits-cnn"));
         assert!(wrong(r#"{"name": "mnist-mlp", "width": 3}"#).contains("unknown field `width`"));
-        assert!(wrong(r#"{"name": "mnist-mlp", "hidden": [128, 0]}"#).contains("`hidden` must be at least 1"));
+        assert!(
+            wrong(r#"{"name": "mnist-mlp", "hidden": [128, 0]}"#)
+                .contains("`hidden` must be between 1 and 65536, got 0")
+        );
     }
 }
