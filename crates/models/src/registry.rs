@@ -55,6 +55,9 @@ pub trait ModelConfig: Serialize + DeserializeOwned + Default {
     fn init(&self) -> Self::Model;
 }
 
+/// A model with fresh weights, or what is wrong with its configuration.
+type Built = Result<Box<dyn Forward>, String>;
+
 /// One row of [`MODELS`].
 pub struct ModelRow {
     /// The name in recipes and checkpoints.
@@ -69,7 +72,7 @@ pub struct ModelRow {
     pub output: Output,
     defaults: fn() -> Map<String, Value>,
     check: fn(&Map<String, Value>) -> Result<(), String>,
-    build: fn(&Map<String, Value>) -> Result<Box<dyn Forward>, String>,
+    build: fn(&Map<String, Value>) -> Built,
 }
 
 const fn row<C: ModelConfig>(
