@@ -14,13 +14,13 @@ const DIRECT_ROWS: usize = 16;
 /// Depth up to which `b` is read where it lies rather than copied.
 const DIRECT_DEPTH: usize = 64;
 /// Elements of `b` that a task works through at once: they fit the second-level cache.
-const GROUP: usize = 32 * 1024;
+const GROUP: usize = 128 * 1024;
 /// Floating-point operations that make a task of their own.
 const TASK_FLOPS: usize = 800_000;
 /// Floating-point operations from which one product of a batch is divided among threads.
 const LARGE_FLOPS: usize = 16_000_000;
 /// Elements of operands that are copied at once.
-const COPIED: usize = 4 << 20;
+const COPIED: usize = 256 * 1024;
 
 /// How one product is cut up: a function of its shape and of the instruction set alone.
 #[derive(Clone, Copy)]
