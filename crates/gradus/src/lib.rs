@@ -41,5 +41,5 @@ pub mod prelude {
     pub use gradus_nn::losses::*;
     pub use gradus_nn::optim::*;
     pub use gradus_nn::{Buffer, Forward, Mode, Module, Param, Scope, StateDict, init, sequential};
-    pub use gradus_tensor::{DType, Shape, Tensor, manual_seed, no_grad};
+    pub use gradus_tensor::{DType, Device, Shape, Tensor, manual_seed, no_grad, set_threads};
 }
