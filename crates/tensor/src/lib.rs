@@ -29,6 +29,7 @@ pub use half::{bf16, f16};
 pub use kernels::par::{set_threads, threads};
 pub use ops::conv::ConvConfig;
 pub use ops::interpolate::Interpolation;
+pub use ops::layout::ImageLayout;
 pub use ops::pad::PadMode;
 pub use ops::pool::PoolConfig;
 pub use random::{RngState, manual_seed, rng_state, set_rng_state};

@@ -172,7 +172,7 @@ fn check<const N: usize>(op: &str, x: &Tensor, w: &Tensor, bias: Option<&Tensor>
             ),
         );
     }
-    if c.groups == 0 || w.size(0) % c.groups != 0 {
+    if c.groups == 0 || !w.size(0).is_multiple_of(c.groups) {
         fail(
             op,
             format_args!(

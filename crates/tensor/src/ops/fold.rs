@@ -94,7 +94,7 @@ impl Tensor {
             return self.unsqueeze(0).fold2d(output, windows).squeeze(0);
         }
         let taps = windows.kernel[0] * windows.kernel[1];
-        if self.rank() != 3 || taps == 0 || self.size(1) % taps != 0 {
+        if self.rank() != 3 || taps == 0 || !self.size(1).is_multiple_of(taps) {
             fail(
                 "fold2d",
                 format_args!(
