@@ -318,7 +318,7 @@ impl Recipe {
         if !(self.data.validation > 0.0 && self.data.validation < 1.0) {
             return wrong("data.validation", "between 0 and 1", &self.data.validation);
         }
-        if self.data.std.iter().any(|s| !(*s > 0.0)) {
+        if self.data.std.iter().any(|s| s.is_nan() || *s <= 0.0) {
             return wrong("data.std", "above 0", &format!("{:?}", self.data.std));
         }
         let row = datasets::find(&self.data.name)?;
