@@ -120,6 +120,7 @@ fn steps() -> Vec<Row> {
         r("trunc", |x| x[0].trunc()),
         r("heaviside", |x| x[0].heaviside()),
         r("isnan", |x| x[0].isnan()),
+        r("isinf", |x| x[0].isinf()),
         r("isfinite", |x| x[0].isfinite()),
         r("gt_scalar", |x| x[0].gt_scalar(0.0)),
         r("le_scalar", |x| x[0].le_scalar(0.5)),
@@ -371,6 +372,10 @@ fn products() -> Vec<Row> {
             |x| x[0].linear(&x[1], Some(&x[2])),
         ),
         r("linear_no_bias", &[&[&[3, 4], &[2, 4]], &[&[0, 4], &[2, 4]]], |x| x[0].linear(&x[1], None)),
+        r("eigh_values", &[&[&[3, 3]], &[&[2, 2, 2]], &[&[0, 0]]], |x| (&x[0] + x[0].transpose(-1, -2)).eigh().0.exp()),
+        // Squares: the sign of an eigenvector is free.
+        r("eigh_vectors", &[&[&[3, 3]], &[&[2, 2, 2]]], |x| (&x[0] + x[0].transpose(-1, -2)).eigh().1.square())
+            .distinct(),
         r("einsum_mm", square, |x| Tensor::einsum("ij,jk->ki", &[&x[0], &x[1]])),
         r("einsum_bmm", &[&[&[2, 3, 2], &[2, 2, 4]]], |x| Tensor::einsum("bij,bjk->bik", &[&x[0], &x[1]])),
         r("einsum_outer", &[&[&[3], &[2]]], |x| Tensor::einsum("i,j->ij", &[&x[0], &x[1]])),
