@@ -49,6 +49,13 @@ def norm(x, p, dims, keepdim):
     return torch.linalg.vector_norm(x, ord=INF if p == "inf" else p, dim=dims, keepdim=keepdim)
 
 
+def resize(x, size, mode, align_corners, factors=None):
+    """Linear interpolation has a name for each number of dimensions in PyTorch."""
+    if mode == "nearest":
+        return F.interpolate(x, size, factors, mode)
+    return F.interpolate(x, size, factors, {3: "linear", 4: "bilinear", 5: "trilinear"}[x.dim()], align_corners)
+
+
 REF = {
     "add": torch.add, "sub": torch.sub, "mul": torch.mul, "div": torch.div, "maximum": torch.maximum,
     "minimum": torch.minimum, "pow_tensor": torch.pow, "pow": lambda x, p: x.pow(p),
@@ -96,8 +103,8 @@ REF = {
     "adaptive_max_pool2d": lambda x, output_size: F.adaptive_max_pool2d(x, output_size, return_indices=True),
     "max_unpool2d": lambda x, i, output_size: F.max_unpool2d(x, i, 2, 2, output_size=output_size),
     "unfold2d": F.unfold, "fold2d": F.fold,
-    "interpolate": lambda x, size, mode, align_corners: F.interpolate(
-        x, size, mode=mode, align_corners=None if mode == "nearest" else align_corners),
+    "interpolate": resize, "interpolate_scale": lambda x, factors, mode, align_corners: resize(x, None, mode, align_corners, factors),
+    "cross_entropy_mean": lambda x, y: F.cross_entropy(x, y),
 }
 REF |= {name: f for name, (f, _, _) in UNARY.items()} | STEPS
 REF |= {name: getattr(F, name) for d in "123" for name in (f"conv{d}d", f"conv_transpose{d}d")}
@@ -279,6 +286,8 @@ def products():
             case(op, [D.uniform((3, 4, 2), -4, 4)], dim=dim)
         case(op, [hard], dim=1)
         case(op, [D.uniform((5,))], dim=0)
+    case("cross_entropy_mean", [D.uniform((4, 3), -4, 4), D.index((4,), 3)])
+    case("cross_entropy_mean", [hard, torch.tensor([1, 0, 2])])
     case("softmax", [torch.tensor([[0.5, -INF, 1.0]], dtype=torch.float64)], dim=1)
 
 
@@ -337,7 +346,16 @@ def pooling():
     for size in ([4, 6], [5, 7], [2, 2]):
         case("interpolate", [D.uniform((1, 2, 3, 4))], size=size, mode="nearest", align_corners=False)
         for corners in (False, True):
-            case("interpolate", [D.uniform((1, 2, 3, 4))], size=size, mode="bilinear", align_corners=corners)
+            case("interpolate", [D.uniform((1, 2, 3, 4))], size=size, mode="linear", align_corners=corners)
+    for shape, size in (((2, 1, 5), [8]), ((1, 1, 2, 3, 2), [3, 4, 5])):
+        for mode, corners in (("nearest", False), ("linear", False), ("linear", True)):
+            case("interpolate", [D.uniform(shape)], size=size, mode=mode, align_corners=corners)
+    for factors in ([2.0, 1.5], [0.75, 3.0]):
+        for mode in ("nearest", "linear"):
+            case("interpolate_scale", [D.uniform((1, 1, 4, 5))], factors=factors, mode=mode, align_corners=False)
+    case("avg_pool2d", [D.uniform((1, 1, 4, 4))], kernel_size=[3, 3], stride=[1, 1], padding=[1, 1], divisor_override=4)
+    case("max_pool2d", [D.distinct((2, 4, 5))], kernel_size=[2, 2], stride=[1, 1])
+    case("conv2d", [D.uniform((2, 4, 4)), D.uniform((3, 2, 2, 2)), D.uniform((3,))])
 
 
 if __name__ == "__main__":

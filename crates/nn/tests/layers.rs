@@ -121,6 +121,30 @@ fn convolutions_have_pytorchs_layout_and_messages() {
 }
 
 #[test]
+fn pooling_follows_its_options() {
+    let x = Tensor::arange(25).reshape([1, 1, 5, 5]);
+    let max = MaxPool2d::new(2).ceil_mode(true).forward(&x);
+    assert_eq!(max.to_vec::<f32>(), [6.0, 8.0, 9.0, 16.0, 18.0, 19.0, 21.0, 23.0, 24.0]);
+    let max = MaxPool2d::new([3, 2]).stride([2, 3]).padding([1, 0]).forward(&x);
+    assert_eq!(max.shape(), [1, 1, 3, 2]);
+    assert_eq!(max.to_vec::<f32>(), [6.0, 9.0, 16.0, 19.0, 21.0, 24.0]);
+    let mean = AvgPool2d::new(2).padding(1).forward(&x);
+    assert_eq!(mean.shape(), [1, 1, 3, 3]);
+    assert_eq!((mean.at(&[0, 0, 0, 0]), mean.at(&[0, 0, 0, 1]), mean.at(&[0, 0, 1, 1])), (0.0, 0.75, 9.0));
+    let mean = AvgPool2d::new(2).padding(1).count_include_pad(false).forward(&x);
+    assert_eq!((mean.at(&[0, 0, 0, 1]), mean.at(&[0, 0, 1, 1])), (1.5, 9.0));
+    assert_eq!(AvgPool2d::new(5).divisor_override(100).forward(&x).item(), 3.0);
+    assert_eq!(AdaptiveAvgPool2d::new(1).forward(&x).item(), 12.0);
+    assert_eq!(AdaptiveAvgPool1d::new(2).forward(&Tensor::arange(3).reshape([1, 3])).to_vec::<f32>(), [0.5, 1.5]);
+    assert_eq!(MaxPool3d::new(2).forward(&Tensor::zeros([1, 2, 4, 4, 4])).shape(), [1, 2, 2, 2, 2]);
+    let m = sequential![MaxPool2d::new(9)];
+    let message = panic_of(|| m.forward(&x));
+    assert!(message.contains("in layer `0`") && message.contains("[1, 1, 5, 5]"), "{message}");
+    let kinds: Vec<&str> = m.named_modules().into_iter().map(|(_, kind)| kind).collect();
+    assert_eq!(kinds, ["Sequential", "MaxPool2d"]);
+}
+
+#[test]
 fn batch_norm_in_training_and_in_use() {
     let x = Tensor::from_slice(&[1.0f32, 10.0, 2.0, 20.0, 6.0, 60.0], [3, 2]);
     let layer = BatchNorm1d::new(2);
@@ -190,17 +214,23 @@ fn an_embedding_looks_up_and_spares_its_padding() {
 fn a_gradient_penalty_runs_through_every_layer() {
     manual_seed(5);
     let mut m = sequential![
-        Linear::new(3, 6),
-        BatchNorm1d::new(6),
+        Conv2d::new(2, 4, 3).padding(1),
+        BatchNorm2d::new(4),
         Tanh,
-        Linear::new(6, 4),
+        MaxPool2d::new(2),
+        Conv2d::new(4, 6, 2).stride(2).groups(2),
         Sigmoid,
+        AvgPool2d::new(2).padding(1),
+        AdaptiveAvgPool2d::new(1),
+        Flatten::new(),
+        Linear::new(6, 6),
+        BatchNorm1d::new(6),
         Softmax::new(1),
-        Linear::new(4, 3),
+        Linear::new(6, 3),
         LogSoftmax::new(1)
     ];
     m.to_dtype(DType::F64);
-    let x = Tensor::randn([5, 3]).to_dtype(DType::F64).requires_grad_(true);
+    let x = Tensor::randn([3, 2, 9, 8]).to_dtype(DType::F64).requires_grad_(true);
     let penalty = |x: &Tensor| {
         let y = m.forward(x).select(1, 0).sum();
         let options = GradOptions { create_graph: true, ..Default::default() };
@@ -209,10 +239,12 @@ fn a_gradient_penalty_runs_through_every_layer() {
     m.zero_grad();
     penalty(&x).backward();
     let w = m.parameters()[0].clone();
-    let found = w.grad().unwrap().at(&[1, 2]);
+    let found = w.grad().unwrap().at(&[1, 1, 2, 0]);
     let eps = 1e-5;
     let shifted = |by: f64| {
-        gradus_tensor::no_grad(|| w.select(0, 1).select(0, 2).add_(&Tensor::full_of((), by, DType::F64), 1.0));
+        gradus_tensor::no_grad(|| {
+            w.select(0, 1).select(0, 1).select(0, 2).select(0, 0).add_(&Tensor::full_of((), by, DType::F64), 1.0)
+        });
         penalty(&x).item_f64()
     };
     let (above, below) = (shifted(eps), shifted(-2.0 * eps));

@@ -133,7 +133,7 @@ fn a_gradient_penalty_on_a_convolutional_net_trains() {
     let penalty = |p: &[Tensor]| {
         let x = if p[0].requires_grad() { p[0].clone() } else { p[0].clone().requires_grad_(true) };
         let y = x.conv2d(&p[1], None, ConvConfig::default().padding([1, 1])).tanh();
-        let y = y.avg_pool2d([2, 2], [2, 2]).flatten(1, -1).matmul(&p[2]);
+        let y = y.avg_pool2d([2, 2]).flatten(1, -1).matmul(&p[2]);
         let g = grad(&[&y.sum()], &[&x], GradOptions { create_graph: true, ..Default::default() });
         (g[0].square().sum_dim([1, 2, 3], false).sqrt() - 1.0).square().mean()
     };

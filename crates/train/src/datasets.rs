@@ -75,6 +75,14 @@ pub fn load_test(config: &DataConfig, preprocess: &Preprocess) -> Result<DataLoa
 
 fn read(info: &DatasetInfo, config: &DataConfig) -> Result<(TensorDataset, TensorDataset)> {
     let dir = (!config.dir.is_empty()).then_some(Path::new(&config.dir));
+    if let (Some(files), Some(path)) = (info.files, dir)
+        && !path.is_dir()
+    {
+        let (name, place) = (info.name, path.display());
+        return Err(TrainError::Input(format!(
+            "data set `{name}`: no directory `{place}`; give the one with {files} by --data DIR"
+        )));
+    }
     Ok(info.load(dir, config.split_seed)?)
 }
 

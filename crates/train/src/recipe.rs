@@ -189,6 +189,32 @@ impl OptimizerConfig {
         })
     }
 
+    /// Values an optimiser cannot work with.
+    fn check(&self) -> Result<(), String> {
+        let range = |key: &str, rule: &str, fits: bool, got: f64| match fits {
+            true => Ok(()),
+            false => Err(format!("setting `optimizer.{key}`: must be {rule}, got {got}")),
+        };
+        let lr = self.lr();
+        range("lr", "above 0 and finite", lr > 0.0 && lr.is_finite(), lr)?;
+        let decay = match self {
+            OptimizerConfig::Sgd(c) => {
+                let least = if c.nesterov { f64::MIN_POSITIVE } else { 0.0 };
+                let rule = if c.nesterov { "above 0 with `nesterov`, and below 1" } else { "at least 0 and below 1" };
+                range("momentum", rule, (least..1.0).contains(&c.momentum), c.momentum)?;
+                c.weight_decay
+            }
+            OptimizerConfig::Adam(c) | OptimizerConfig::AdamW(c) => {
+                for beta in c.betas {
+                    range("betas", "at least 0 and below 1", (0.0..1.0).contains(&beta), beta)?;
+                }
+                range("eps", "at least 0", c.eps >= 0.0 && c.eps.is_finite(), c.eps)?;
+                c.weight_decay
+            }
+        };
+        range("weight_decay", "at least 0", decay >= 0.0 && decay.is_finite(), decay)
+    }
+
     /// The base learning rate.
     pub fn lr(&self) -> f64 {
         match self {
@@ -288,9 +314,7 @@ impl Recipe {
         if self.batch_size == 0 {
             return wrong("batch_size", "at least 1", &self.batch_size);
         }
-        if !(self.optimizer.lr() > 0.0) {
-            return wrong("optimizer.lr", "above 0", &self.optimizer.lr());
-        }
+        self.optimizer.check().and_then(|()| self.schedule.check()).map_err(TrainError::Recipe)?;
         if !(self.data.validation > 0.0 && self.data.validation < 1.0) {
             return wrong("data.validation", "between 0 and 1", &self.data.validation);
         }
@@ -433,6 +457,9 @@ mod tests {
             ("name=a/b", "setting `name`"),
             ("data.validation=1", "between 0 and 1"),
             ("seed=-1", "setting `seed`"),
+            ("optimizer.lr=inf", "`optimizer.lr`: must be above 0 and finite"),
+            ("optimizer.betas=[0.9, 1]", "`optimizer.betas`: must be at least 0 and below 1, got 1"),
+            ("schedule.floor=-1", "`schedule.floor`: must be"),
         ] {
             assert!(error(&[setting]).contains(says), "{setting}: {}", error(&[setting]));
         }

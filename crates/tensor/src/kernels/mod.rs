@@ -14,7 +14,7 @@ pub(crate) mod par;
 pub(crate) mod pool;
 pub(crate) mod reduce;
 pub(crate) mod scan;
-pub(crate) mod scratch;
+mod scratch;
 pub(crate) mod simd;
 pub(crate) mod softmax;
 pub(crate) mod strided;

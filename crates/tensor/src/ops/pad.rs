@@ -139,7 +139,7 @@ mod tests {
         assert_eq!(go((3, 2), PadMode::Reflect), [3.0, 2.0, 1.0, 0.0, 1.0, 2.0, 3.0, 2.0, 1.0]);
         assert_eq!(go((3, 4), PadMode::Circular), [1.0, 2.0, 3.0, 0.0, 1.0, 2.0, 3.0, 0.0, 1.0, 2.0, 3.0]);
         assert_eq!(go((-1, 1), PadMode::Constant(5.0)), [1.0, 2.0, 3.0, 5.0]);
-        assert_eq!(go((-3, -1), PadMode::Replicate), []);
+        assert!(go((-3, -1), PadMode::Replicate).is_empty());
         let y = Tensor::arange(4).reshape([2, 2]).t().pad(&[(1, 0), (0, 1)], PadMode::Constant(7.0));
         assert_eq!(y.to_vec::<f32>(), [7.0, 7.0, 7.0, 0.0, 2.0, 7.0, 1.0, 3.0, 7.0]);
         assert_eq!(Tensor::zeros([0, 2]).pad(&[(1, 1), (0, 0)], PadMode::Constant(1.0)).to_vec::<f32>(), [1.0; 4]);

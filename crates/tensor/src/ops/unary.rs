@@ -104,9 +104,9 @@ unary_ops! {
     /// x * sigmoid(x), also called swish.
     silu(v) = v.mul(Real::sigmoid(v)); input |x| { let s = x.sigmoid(); &s * (x * (1.0 - &s) + 1.0) };
     /// ln(1 + e^x), without overflow.
-    softplus(v) = (if v > T::ZERO { v } else { T::ZERO }).add(Real::ln_1p(Real::exp(Real::abs(v).neg()))); input |x| x.sigmoid();
+    softplus(v) = (if v > T::ZERO { v } else { T::ZERO }).add(Real::ln_1p(Real::exp(Num::abs(v).neg()))); input |x| x.sigmoid();
     /// ln sigmoid(x) = -softplus(-x), without overflow.
-    log_sigmoid(v) = (if v < T::ZERO { v } else { T::ZERO }).sub(Real::ln_1p(Real::exp(Real::abs(v).neg()))); input |x| (-x).sigmoid();
+    log_sigmoid(v) = (if v < T::ZERO { v } else { T::ZERO }).sub(Real::ln_1p(Real::exp(Num::abs(v).neg()))); input |x| (-x).sigmoid();
     /// Largest integer not above x. It has no useful gradient.
     floor(v) = Real::floor(v); nothing |x| x;
     /// Smallest integer not below x. It has no useful gradient.
@@ -119,12 +119,6 @@ unary_ops! {
     sign(v) = if v > T::ZERO { T::ONE } else if v < T::ZERO { T::ONE.neg() } else { v }; nothing |x| x;
     /// 0 below zero, else 1 (the perceptron's step). It has no useful gradient.
     heaviside(v) = if v < T::ZERO { T::ZERO } else { T::ONE }; nothing |x| x;
-}
-
-/// |v|; a type without negative numbers is left as it is.
-#[inline(always)]
-fn magnitude<T: Num>(v: T) -> T {
-    if v < T::ZERO { v.neg() } else { v }
 }
 
 impl Tensor {
@@ -156,7 +150,7 @@ impl Tensor {
         let x = self.contiguous_data();
         let out = dispatch_num!(self.dtype(), "abs", T => {
             let src = x.read::<T>();
-            Tensor::build::<T>(x.shape(), |out| map::unary(&src, out, magnitude::<T>))
+            Tensor::build::<T>(x.shape(), |out| map::unary(&src, out, Num::abs))
         });
         let saved = self.save();
         record("abs", out, &[self], move |ctx| ctx.set(0, || ctx.grad() * saved.detach().sign()))

@@ -1,6 +1,6 @@
 //! The rows of the op test. To add an operation, add its row to the family it belongs to.
 
-use gradus_tensor::{ConvConfig, DType, PadMode, Tensor};
+use gradus_tensor::{ConvConfig, DType, ImageLayout, Interpolation, PadMode, PoolConfig, Tensor};
 
 type Shapes = &'static [&'static [&'static [usize]]];
 
@@ -49,6 +49,7 @@ pub fn rows() -> Vec<Row> {
         indexing(),
         products(),
         convolutions(),
+        windows(),
     ];
     families.into_iter().flatten().collect()
 }
@@ -119,6 +120,7 @@ fn steps() -> Vec<Row> {
         r("trunc", |x| x[0].trunc()),
         r("heaviside", |x| x[0].heaviside()),
         r("isnan", |x| x[0].isnan()),
+        r("isinf", |x| x[0].isinf()),
         r("isfinite", |x| x[0].isfinite()),
         r("gt_scalar", |x| x[0].gt_scalar(0.0)),
         r("le_scalar", |x| x[0].le_scalar(0.5)),
@@ -210,7 +212,11 @@ fn reductions() -> Vec<Row> {
         with_empty("softmax", |x| x[0].softmax(-1)),
         dim("softmax_1", |x| x[0].softmax(1)),
         with_empty("log_softmax", |x| x[0].log_softmax(-1)),
+        row("cross_entropy", &[&[&[3, 4]], &[&[3, 7]]], (-2.0, 2.0), |x| {
+            x[0].cross_entropy_mean(&index([3, 0, 2], &[3]))
+        }),
         dim("log_softmax_0", |x| x[0].log_softmax(0)),
+        dim("one_hot", |x| x[0].gt_scalar(0.0).to_dtype(DType::I64).one_hot(3)).without_gradient(),
         dim("sum_bool", |x| x[0].gt_scalar(0.0).sum()).without_gradient(),
     ]
 }
@@ -263,6 +269,8 @@ fn views() -> Vec<Row> {
         c("chunk", |x| x[0].chunk(2, 2)[1].square()),
         row("unfold", &[&[&[7, 2]], &[&[5, 3]]], (-2.0, 2.0), |x| x[0].unfold(0, 3, 2).square()),
         row("unfold_overlap", &[&[&[2, 7]], &[&[3, 4]]], (-2.0, 2.0), |x| x[0].unfold(1, 3, 1).square()),
+        r("from_layout", |x| Tensor::from_layout(&x[0], ImageLayout::Whc).square()),
+        r("to_layout", |x| x[0].to_layout(ImageLayout::Hwc).square()),
         r("movedim", |x| x[0].movedim(0, -1).square()),
         row("squeeze_all", CUBE_OR_EMPTY, (-2.0, 2.0), |x| x[0].unsqueeze(1).squeeze_all().square()),
         r("view_as", |x| x[0].contiguous().view_as(&x[0].transpose(0, 1)).square()),
@@ -348,6 +356,7 @@ fn products() -> Vec<Row> {
         &[&[17, 33], &[33, 19]],
     ];
     let square: Shapes = &[&[&[3, 4], &[4, 2]], &[&[5, 1], &[1, 5]]];
+    let symmetrised: Shapes = &[&[&[3, 3]], &[&[2, 2, 2]], &[&[1, 1]]];
     let r = |name, shapes, f| row(name, shapes, (-1.0, 1.0), f);
     vec![
         r("matmul", matmul, |x| x[0].matmul(&x[1])),
@@ -366,6 +375,14 @@ fn products() -> Vec<Row> {
             |x| x[0].linear(&x[1], Some(&x[2])),
         ),
         r("linear_no_bias", &[&[&[3, 4], &[2, 4]], &[&[0, 4], &[2, 4]]], |x| x[0].linear(&x[1], None)),
+        r("einsum_mm", square, |x| Tensor::einsum("ij,jk->ki", &[&x[0], &x[1]])),
+        r("einsum_bmm", &[&[&[2, 3, 2], &[2, 2, 4]]], |x| Tensor::einsum("bij,bjk->bik", &[&x[0], &x[1]])),
+        r("einsum_outer", &[&[&[3], &[2]]], |x| Tensor::einsum("i,j->ij", &[&x[0], &x[1]])),
+        r("einsum_diagonal", &[&[&[3, 3]]], |x| Tensor::einsum("ii->i", &[&x[0]]).square()),
+        r("einsum_sum", &[&[&[2, 3, 2], &[3, 2]]], |x| Tensor::einsum("aij,ij->a", &[&x[0], &x[1]])),
+        r("einsum_three", &[&[&[2, 3], &[3, 2], &[2, 2]]], |x| Tensor::einsum("ij,jk,kl->il", &[&x[0], &x[1], &x[2]])),
+        r("eigh_values", symmetrised, |x| (&x[0] + x[0].transpose(-2, -1)).eigh().0),
+        r("eigh_vectors", symmetrised, |x| (&x[0] + x[0].transpose(-2, -1)).eigh().1).distinct(),
     ]
 }
 
@@ -421,6 +438,52 @@ fn convolutions() -> Vec<Row> {
         }),
         r("conv_transpose3d", back_space, |x| {
             x[0].conv_transpose3d(&x[1], Some(&x[2]), ConvConfig::default().stride([2, 1, 1]).padding([1, 0, 0]))
+        }),
+    ]
+}
+
+fn windows() -> Vec<Row> {
+    let image: Shapes = &[&[&[1, 2, 5, 6]], &[&[2, 1, 4, 4]], &[&[0, 2, 4, 4]], &[&[2, 4, 5]]];
+    let line: Shapes = &[&[&[2, 2, 7]], &[&[1, 1, 5]]];
+    let space: Shapes = &[&[&[1, 2, 4, 3, 4]]];
+    let batch: Shapes = &[&[&[1, 2, 5, 6]], &[&[2, 1, 4, 4]]];
+    let r = |name, shapes, f| row(name, shapes, (-2.0, 2.0), f);
+    let p2 = |name, f| row(name, image, (-2.0, 2.0), f);
+    vec![
+        r("max_pool1d", line, |x| x[0].square().max_pool1d([2])).distinct(),
+        p2("max_pool2d", |x| x[0].square().max_pool2d([2, 2])).distinct(),
+        p2("max_pool2d_overlap", |x| {
+            x[0].square().max_pool2d(PoolConfig::new([3, 2]).stride([1, 1]).padding([1, 0]).dilation([1, 2]))
+        })
+        .distinct(),
+        p2("max_pool2d_index", |x| x[0].max_pool2d_with_indices([2, 2]).1).distinct().without_gradient(),
+        r("max_pool3d", space, |x| x[0].square().max_pool3d([2, 2, 2])).distinct(),
+        r("max_unpool2d", &[&[&[1, 2, 4, 4]]], |x| {
+            let (values, places) = x[0].max_pool2d_with_indices([2, 2]);
+            values.square().max_unpool2d(&places, [4, 4])
+        })
+        .distinct(),
+        r("avg_pool1d", line, |x| x[0].square().avg_pool1d(PoolConfig::new([3]).stride([2]).padding([1]))),
+        p2("avg_pool2d", |x| x[0].square().avg_pool2d([2, 2])),
+        p2("avg_pool2d_padded", |x| {
+            let config =
+                PoolConfig::new([3, 2]).stride([2, 1]).padding([1, 1]).count_include_pad(false).ceil_mode(true);
+            x[0].square().avg_pool2d(config)
+        }),
+        r("avg_pool3d", space, |x| x[0].square().avg_pool3d([2, 2, 2])),
+        p2("adaptive_avg_pool2d", |x| x[0].square().adaptive_avg_pool2d([2, 3])),
+        p2("adaptive_max_pool2d", |x| x[0].square().adaptive_max_pool2d([2, 3])).distinct(),
+        r("unfold2d", batch, |x| x[0].square().unfold2d(PoolConfig::new([2, 3]).stride([1, 2]).padding([1, 0]))),
+        r("fold2d", &[&[&[1, 8, 6]]], |x| x[0].square().fold2d([3, 4], PoolConfig::new([2, 2]).stride([1, 1]))),
+        r("interpolate_nearest", batch, |x| x[0].square().interpolate([7, 3], Interpolation::Nearest)),
+        r("interpolate_linear", batch, |x| {
+            x[0].square().interpolate([7, 3], Interpolation::Linear { align_corners: false })
+        }),
+        r("interpolate_aligned", batch, |x| {
+            x[0].square().interpolate([3, 9], Interpolation::Linear { align_corners: true })
+        }),
+        r("interpolate_scale", line, |x| {
+            x[0].square().interpolate_scale(&[1.5], Interpolation::Linear { align_corners: false })
         }),
     ]
 }

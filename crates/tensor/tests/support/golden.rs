@@ -123,6 +123,10 @@ impl Args<'_> {
         let list = self.0[name].as_array().unwrap_or_else(|| panic!("{name} in {}", self.0));
         list.iter().map(|v| v.as_i64().unwrap() as isize).collect()
     }
+    pub fn floats(&self, name: &str) -> Vec<f64> {
+        let list = self.0[name].as_array().unwrap_or_else(|| panic!("{name} in {}", self.0));
+        list.iter().map(|v| v.as_f64().unwrap()).collect()
+    }
     /// `N` sizes, or `default` in each place where the argument is not given.
     pub fn sizes<const N: usize>(&self, name: &str, default: usize) -> [usize; N] {
         if self.has(name) { usizes(&self.0[name]).try_into().unwrap() } else { [default; N] }
