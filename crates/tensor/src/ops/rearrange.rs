@@ -149,7 +149,7 @@ mod tests {
     #[test]
     fn elements_move_where_they_should() {
         let x = Tensor::arange(6).reshape([2, 3]);
-        assert_eq!(x.t().flip(&[0, 1]).to_vec::<f32>(), [5.0, 2.0, 4.0, 1.0, 3.0, 0.0]);
+        assert_eq!(x.t().flip([0, 1]).to_vec::<f32>(), [5.0, 2.0, 4.0, 1.0, 3.0, 0.0]);
         assert_eq!(x.roll(1, 1).to_vec::<f32>(), [2.0, 0.0, 1.0, 5.0, 3.0, 4.0]);
         assert_eq!(x.roll(-4, -1).to_vec::<f32>(), [1.0, 2.0, 0.0, 4.0, 5.0, 3.0]);
         assert_eq!(x.select(0, 0).repeat([2, 2]).to_vec::<f32>(), [0.0, 1.0, 2.0, 0.0, 1.0, 2.0].repeat(2));
