@@ -10,6 +10,7 @@ use std::path::Path;
 use std::process::ExitCode;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Instant;
 
 pub(crate) fn train(args: &TrainArgs) -> Result<ExitCode> {
     let mut settings = args.settings.clone();
@@ -59,6 +60,7 @@ fn closing(s: &Summary) -> String {
 }
 
 pub(crate) fn eval(args: &EvalArgs) -> Result<ExitCode> {
+    let start = Instant::now();
     let trained = open(&args.run)?;
     let measured = trained.evaluate(args.data.as_deref())?;
     if args.json {
@@ -70,6 +72,8 @@ pub(crate) fn eval(args: &EvalArgs) -> Result<ExitCode> {
             "classes": trained.card.classes,
             "recall": recall,
             "epochs": trained.card.epoch,
+            "seconds": start.elapsed().as_secs_f64(),
+            "run_dir": trained.checkpoint.parent(),
             "checkpoint": trained.checkpoint,
         }));
         return Ok(ExitCode::SUCCESS);

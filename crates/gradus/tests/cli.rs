@@ -172,6 +172,7 @@ fn a_run_leaves_everything_behind_and_can_be_measured_again() {
     assert_eq!(again["test_loss"], result["test_loss"]);
     let short = place.run(&["eval", "digits-001"]);
     assert!(short.stdout.contains("test accuracy") && short.stdout.contains("recognised"), "{}", short.stdout);
+    place.run(&["eval", "runs/digits-001", "--data", "x"]).fails(2, &["digits", "is bundled", "`x`"]);
     let file = place.run(&["eval", "runs/digits-001/best.safetensors", "--json"]).json();
     assert_eq!(file["test_accuracy"], result["test_accuracy"]);
 }
@@ -190,6 +191,19 @@ fn the_kept_configuration_repeats_the_run() {
 }
 
 #[test]
+fn one_thread_and_two_give_the_same_curve() {
+    let place = Place::new();
+    let args = [&QUICK[..], &["--epochs", "2", "--json"]].concat();
+    let curve = |threads: &str| {
+        let output = place.command(&args).env("GRADUS_THREADS", threads).output().unwrap();
+        let run = Ran::new(output).json()["run_dir"].as_str().unwrap().to_string();
+        let metrics = lines(&place.path(&run).join("metrics.jsonl"));
+        metrics.into_iter().map(|m| (m["train_loss"].clone(), m["val_loss"].clone())).collect::<Vec<_>>()
+    };
+    assert_eq!(curve("1"), curve("2"));
+}
+
+#[test]
 fn predict_prints_the_probabilities_of_images() {
     let place = Place::new();
     place.quick(&["--json"]).json();
@@ -205,7 +219,13 @@ fn predict_prints_the_probabilities_of_images() {
     assert_eq!(text.code, Some(0));
     assert!(text.stdout.contains("one.png") && text.stdout.contains('%'), "{}", text.stdout);
 
+    let paper = image::GrayImage::from_pixel(8, 8, image::Luma([250]));
+    paper.save(place.path("paper.png")).unwrap();
+    assert!(place.run(&["predict", "runs/digits-001", "paper.png"]).stderr.contains("--invert"));
+    assert_eq!(place.run(&["predict", "runs/digits-001", "paper.png", "--invert"]).stderr, "");
+
     place.write_image("big.png", 30);
+    assert_eq!(place.run(&["predict", "runs/digits-001", "big.png", "--resize"]).code, Some(0));
     place.run(&["predict", "runs/digits-001", "one.png", "big.png"]).fails(1, &["big.png", "30x30", "8x8"]);
     fs::write(place.path("text.png"), "no image").unwrap();
     place.run(&["predict", "runs/digits-001", "text.png"]).fails(1, &["text.png"]);

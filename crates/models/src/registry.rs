@@ -55,6 +55,9 @@ pub trait ModelConfig: Serialize + DeserializeOwned + Default {
     fn init(&self) -> Self::Model;
 }
 
+/// A model with fresh weights, or what is wrong with its configuration.
+type Built = Result<Box<dyn Forward>, String>;
+
 /// One row of [`MODELS`].
 pub struct ModelRow {
     /// The name in recipes and checkpoints.
@@ -69,7 +72,7 @@ pub struct ModelRow {
     pub output: Output,
     defaults: fn() -> Map<String, Value>,
     check: fn(&Map<String, Value>) -> Result<(), String>,
-    build: fn(&Map<String, Value>) -> Result<Box<dyn Forward>, String>,
+    build: fn(&Map<String, Value>) -> Built,
 }
 
 const fn row<C: ModelConfig>(
@@ -98,6 +101,14 @@ fn parse<C: ModelConfig>(config: &Map<String, Value>) -> Result<C, String> {
     let typed: C = serde_json::from_value(Value::Object(config.clone())).map_err(|e| e.to_string())?;
     typed.check()?;
     Ok(typed)
+}
+
+/// Channels or units of a layer: at least one, and no more than any machine could hold.
+pub(crate) fn check_width(field: &str, widths: &[usize]) -> Result<(), String> {
+    match widths.iter().find(|w| !(1..=65_536).contains(*w)) {
+        Some(wrong) => Err(format!("`{field}` must be between 1 and 65536, got {wrong}")),
+        None => Ok(()),
+    }
 }
 
 impl ModelRow {
@@ -224,6 +235,9 @@ mod tests {
         let wrong = |json: &str| build(&serde_json::from_str(json).unwrap()).map(drop).unwrap_err().to_string();
         assert!(wrong(r#"{"name": "vgg"}"#).starts_with("there is no model `vgg`. Models: digits-cnn"));
         assert!(wrong(r#"{"name": "mnist-mlp", "width": 3}"#).contains("unknown field `width`"));
-        assert!(wrong(r#"{"name": "mnist-mlp", "hidden": [128, 0]}"#).contains("`hidden` must be at least 1"));
+        assert!(
+            wrong(r#"{"name": "mnist-mlp", "hidden": [128, 0]}"#)
+                .contains("`hidden` must be between 1 and 65536, got 0")
+        );
     }
 }

@@ -55,7 +55,7 @@ pub fn calculate_gain(nonlinearity: Nonlinearity) -> f64 {
     }
 }
 
-/// The numbers of inputs of an output and of outputs of an input, for a weight [out, in, kernel...].
+/// The numbers of inputs of an output and of outputs of an input, for a weight `[out, in, kernel...]`.
 ///
 /// # Panics
 /// If the shape has fewer than two dimensions.

@@ -73,7 +73,19 @@ pub fn load_test(config: &DataConfig, preprocess: &Preprocess) -> Result<DataLoa
     Ok(loader(&test, &preprocess.scale(), EVALUATION_BATCH))
 }
 
+/// A bundled data set reads no directory; naming one is a mistake that must not pass in silence.
+pub(crate) fn check_dir(info: &DatasetInfo, dir: &str) -> Result<()> {
+    match info.files.is_none() && !dir.is_empty() {
+        true => Err(TrainError::Recipe(format!(
+            "data set `{}` is bundled and reads no directory, but got `{dir}`",
+            info.name
+        ))),
+        false => Ok(()),
+    }
+}
+
 fn read(info: &DatasetInfo, config: &DataConfig) -> Result<(TensorDataset, TensorDataset)> {
+    check_dir(info, &config.dir)?;
     let dir = (!config.dir.is_empty()).then_some(Path::new(&config.dir));
     if let (Some(files), Some(path)) = (info.files, dir)
         && !path.is_dir()

@@ -1,8 +1,9 @@
 //! Class probabilities of single images.
 
 use crate::error::{Result, TrainError};
+use crate::recipe::Scaling;
 use crate::run::Trained;
-use gradus_data::{read_image, read_image_resized, to_unit};
+use gradus_data::{has_light_background, read_image, read_image_resized, to_unit};
 use gradus_tensor::io::read_npy;
 use gradus_tensor::{DType, Tensor, no_grad};
 use std::path::{Path, PathBuf};
@@ -36,7 +37,7 @@ pub struct Fit {
 /// The class probabilities of images in files: PNG, JPEG or `.npy`.
 ///
 /// Pixels are scaled as they were in training. A `.npy` array is one image ([H, W] or [C, H, W]) or several
-/// ([N, C, H, W]); bytes count as 0 to 255, floats as 0 to 1.
+/// ([N, C, H, W], or [N, H, W] where there is one channel); bytes count as 0 to 255, floats as 0 to 1.
 ///
 /// # Errors
 /// A file that cannot be read or whose image has another size; nothing is predicted then.
@@ -50,6 +51,13 @@ pub fn predict_files(trained: &Trained, files: &[PathBuf], fit: Fit) -> Result<V
             1 => file.display().to_string(),
             _ => format!("{}[{i}]", file.display()),
         }));
+        if !fit.invert && dark_on_light(trained, &pixels) {
+            eprintln!(
+                "warning: `{}` looks like dark strokes on a light ground, but the model learnt light on dark; \
+                 --invert swaps them",
+                file.display()
+            );
+        }
         images.push(if fit.invert { 1.0 - pixels } else { pixels });
     }
     let mut predictions = Vec::new();
@@ -66,6 +74,13 @@ pub fn predict_files(trained: &Trained, files: &[PathBuf], fit: Fit) -> Result<V
     Ok(predictions)
 }
 
+/// Whether the first image has a light border while the training images are dark on average.
+fn dark_on_light(trained: &Trained, pixels: &Tensor) -> bool {
+    let mean = &trained.card.preprocess.mean;
+    let measured = trained.card.recipe.data.normalize == Scaling::Train;
+    measured && mean.iter().all(|m| *m < 0.4) && has_light_background(&pixels.select(0, 0))
+}
+
 /// At most this many images go through the model together.
 const BATCH: usize = 256;
 
@@ -79,7 +94,7 @@ fn batches<'a>(images: &[Tensor], names: &'a [String]) -> Vec<(Tensor, &'a [Stri
 fn read_pixels(path: &Path, [channels, height, width]: [usize; 3], fit: Fit) -> Result<Tensor> {
     let is_array = path.extension().is_some_and(|e| e.eq_ignore_ascii_case("npy"));
     let pixels = match is_array {
-        true => read_array(path)?,
+        true => read_array(path, channels)?,
         false if fit.resize => read_image_resized(path, channels, height, width)?.unsqueeze(0),
         false => read_image(path, channels)?.unsqueeze(0),
     };
@@ -101,7 +116,7 @@ fn size(shape: &[usize]) -> String {
     dims.join("x")
 }
 
-fn read_array(path: &Path) -> Result<Tensor> {
+fn read_array(path: &Path, channels: usize) -> Result<Tensor> {
     let array = read_npy(path).map_err(|e| TrainError::Input(e.to_string()))?;
     let wrong = |what: String| TrainError::Input(format!("`{}` {what}", path.display()));
     if array.dtype() != DType::U8 && !array.dtype().is_float() {
@@ -112,6 +127,7 @@ fn read_array(path: &Path) -> Result<Tensor> {
     }
     match array.rank() {
         2 => Ok(to_unit(&array).unsqueeze(0).unsqueeze(0)),
+        3 if channels == 1 => Ok(to_unit(&array).unsqueeze(1)), // [N, H, W]; one image if N is 1
         3 => Ok(to_unit(&array).unsqueeze(0)),
         4 => Ok(to_unit(&array)),
         rank => Err(wrong(format!("has {rank} dimensions, but an image has 2 or 3 and a list of images 4"))),

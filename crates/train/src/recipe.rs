@@ -318,16 +318,14 @@ impl Recipe {
         if !(self.data.validation > 0.0 && self.data.validation < 1.0) {
             return wrong("data.validation", "between 0 and 1", &self.data.validation);
         }
-        if self.data.std.iter().any(|s| !(*s > 0.0)) {
-            return wrong("data.std", "above 0", &format!("{:?}", self.data.std));
+        if !self.data.mean.iter().all(|m| m.is_finite()) {
+            return wrong("data.mean", "finite", &format!("{:?}", self.data.mean));
+        }
+        if !self.data.std.iter().all(|s| *s > 0.0 && s.is_finite()) {
+            return wrong("data.std", "above 0 and finite", &format!("{:?}", self.data.std));
         }
         let row = datasets::find(&self.data.name)?;
-        if row.files.is_none() && !self.data.dir.is_empty() {
-            return Err(TrainError::Recipe(format!(
-                "data set `{}` is bundled and reads no directory, but got `{}`",
-                row.name, self.data.dir
-            )));
-        }
+        datasets::check_dir(row, &self.data.dir)?;
         let model = gradus_models::find(&self.model.name).map_err(|e| TrainError::Recipe(e.to_string()))?;
         if let Err(e) = model.check(&self.model.config) {
             // The setting that is wrong even when all others are at their defaults.
@@ -456,6 +454,7 @@ mod tests {
             ("model.channels=[1, 2]", "setting `model.channels`: model `digits-cnn`: invalid length 2"),
             ("name=a/b", "setting `name`"),
             ("data.validation=1", "between 0 and 1"),
+            ("data.mean=[nan]", "`data.mean`: must be finite"),
             ("seed=-1", "setting `seed`"),
             ("optimizer.lr=inf", "`optimizer.lr`: must be above 0 and finite"),
             ("optimizer.betas=[0.9, 1]", "`optimizer.betas`: must be at least 0 and below 1, got 1"),

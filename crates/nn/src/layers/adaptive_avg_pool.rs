@@ -4,18 +4,18 @@ use super::sizes::{IntoSizes, resized};
 use crate::module::{Forward, Module, Scope};
 use gradus_tensor::Tensor;
 
-/// Means of [N, C, L] to a given size; see [`AdaptiveAvgPool`].
+/// Means of `[N, C, L]` to a given size; see [`AdaptiveAvgPool`].
 pub type AdaptiveAvgPool1d = AdaptiveAvgPool<1>;
-/// Means of [N, C, H, W] to a given size; see [`AdaptiveAvgPool`].
+/// Means of `[N, C, H, W]` to a given size; see [`AdaptiveAvgPool`].
 pub type AdaptiveAvgPool2d = AdaptiveAvgPool<2>;
-/// Means of [N, C, D, H, W] to a given size; see [`AdaptiveAvgPool`].
+/// Means of `[N, C, D, H, W]` to a given size; see [`AdaptiveAvgPool`].
 pub type AdaptiveAvgPool3d = AdaptiveAvgPool<3>;
 
 /// Means over windows that divide the input as evenly as can be, whatever its size: output i covers
 /// floor(i size / out) .. ceil((i + 1) size / out).
 ///
 /// # Shapes
-/// [N, C, size...] -> [N, C, out...]; also without N
+/// `[N, C, size...]` -> `[N, C, out...]`; also without N
 ///
 /// # Panics
 /// `forward` panics if the input has another rank.

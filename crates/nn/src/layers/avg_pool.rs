@@ -4,11 +4,11 @@ use super::sizes::{IntoSizes, fixed};
 use crate::module::{Forward, Module, Scope};
 use gradus_tensor::{PoolConfig, Tensor};
 
-/// Means of [N, C, L]; see [`AvgPool`].
+/// Means of `[N, C, L]`; see [`AvgPool`].
 pub type AvgPool1d = AvgPool<1>;
-/// Means of [N, C, H, W]; see [`AvgPool`].
+/// Means of `[N, C, H, W]`; see [`AvgPool`].
 pub type AvgPool2d = AvgPool<2>;
-/// Means of [N, C, D, H, W]; see [`AvgPool`].
+/// Means of `[N, C, D, H, W]`; see [`AvgPool`].
 pub type AvgPool3d = AvgPool<3>;
 
 /// The mean of each window, channel by channel.
@@ -16,7 +16,7 @@ pub type AvgPool3d = AvgPool<3>;
 /// The windows lie side by side unless another stride is set. Padding counts as zeros.
 ///
 /// # Shapes
-/// [N, C, size...] -> [N, C, (size + 2 padding - kernel) / stride + 1, ...], rounded down, or up in the
+/// `[N, C, size...]` -> `[N, C, (size + 2 padding - kernel) / stride + 1, ...]`, rounded down, or up in the
 /// ceil mode (but a window must begin inside); also without N
 ///
 /// # Panics

@@ -3,11 +3,11 @@
 use crate::module::{Buffer, Forward, Mode, Module, Param, Scope};
 use gradus_tensor::{DType, Tensor, fail, no_grad};
 
-/// Batch normalisation of [N, C] or [N, C, L]; see [`BatchNorm`].
+/// Batch normalisation of `[N, C]` or `[N, C, L]`; see [`BatchNorm`].
 pub type BatchNorm1d = BatchNorm<1>;
-/// Batch normalisation of [N, C, H, W]; see [`BatchNorm`].
+/// Batch normalisation of `[N, C, H, W]`; see [`BatchNorm`].
 pub type BatchNorm2d = BatchNorm<2>;
-/// Batch normalisation of [N, C, D, H, W]; see [`BatchNorm`].
+/// Batch normalisation of `[N, C, D, H, W]`; see [`BatchNorm`].
 pub type BatchNorm3d = BatchNorm<3>;
 
 /// Normalises each channel to mean 0 and variance 1, then scales and shifts it:
@@ -17,11 +17,11 @@ pub type BatchNorm3d = BatchNorm<3>;
 /// and running averages are kept: running = (1 - momentum) running + momentum batch, of the unbiased
 /// variance; without a momentum, the plain average of all batches. In use, the running averages serve.
 ///
-/// Parameters: `weight` [C], ones at first, and `bias` [C], zeros at first. Buffers: `running_mean` [C],
-/// `running_var` [C], `num_batches_tracked` (i64).
+/// Parameters: `weight` `[C]`, ones at first, and `bias` `[C]`, zeros at first. Buffers: `running_mean` `[C]`,
+/// `running_var` `[C]`, `num_batches_tracked` (i64).
 ///
 /// # Shapes
-/// [N, C] or [N, C, L] for [`BatchNorm1d`], [N, C, H, W] for [`BatchNorm2d`], [N, C, D, H, W] for
+/// `[N, C]` or `[N, C, L]` for [`BatchNorm1d`], `[N, C, H, W]` for [`BatchNorm2d`], `[N, C, D, H, W]` for
 /// [`BatchNorm3d`] -> the same
 ///
 /// # Panics
@@ -39,13 +39,13 @@ pub type BatchNorm3d = BatchNorm<3>;
 #[derive(Debug, Module)]
 #[module(kind = "Self::KIND")]
 pub struct BatchNorm<const D: usize> {
-    /// [C], unless switched off by [`BatchNorm::affine`].
+    /// `[C]`, unless switched off by [`BatchNorm::affine`].
     pub weight: Option<Param>,
-    /// [C], unless switched off by [`BatchNorm::affine`].
+    /// `[C]`, unless switched off by [`BatchNorm::affine`].
     pub bias: Option<Param>,
-    /// [C], unless switched off by [`BatchNorm::track_running_stats`].
+    /// `[C]`, unless switched off by [`BatchNorm::track_running_stats`].
     pub running_mean: Option<Buffer>,
-    /// [C], unless switched off by [`BatchNorm::track_running_stats`].
+    /// `[C]`, unless switched off by [`BatchNorm::track_running_stats`].
     pub running_var: Option<Buffer>,
     /// Scalar of i64, unless switched off by [`BatchNorm::track_running_stats`].
     pub num_batches_tracked: Option<Buffer>,

@@ -5,21 +5,21 @@ use crate::init::{by_fan_in, fans};
 use crate::module::{Forward, Module, Param, Scope};
 use gradus_tensor::{ConvConfig, Tensor, fail};
 
-/// Convolution of [N, C, L]; see [`Conv`].
+/// Convolution of `[N, C, L]`; see [`Conv`].
 pub type Conv1d = Conv<1>;
-/// Convolution of [N, C, H, W]; see [`Conv`].
+/// Convolution of `[N, C, H, W]`; see [`Conv`].
 pub type Conv2d = Conv<2>;
-/// Convolution of [N, C, D, H, W]; see [`Conv`].
+/// Convolution of `[N, C, D, H, W]`; see [`Conv`].
 pub type Conv3d = Conv<3>;
 
 /// A convolution (a cross-correlation: the kernel is not flipped):
-/// y[n, o] = bias[o] + sum_c weight[o, c] * x[n, c].
+/// `y[n, o] = bias[o] + sum_c weight[o, c] * x[n, c]`.
 ///
-/// Parameters: `weight` [out, in / groups, kernel...] and `bias` [out], both begun evenly from
+/// Parameters: `weight` `[out, in / groups, kernel...]` and `bias` `[out]`, both begun evenly from
 /// ±1/sqrt(in / groups * kernel...).
 ///
 /// # Shapes
-/// [N, in, size...] -> [N, out, (size + 2 padding - dilation (kernel - 1) - 1) / stride + 1, ...], rounded
+/// `[N, in, size...]` -> `[N, out, (size + 2 padding - dilation (kernel - 1) - 1) / stride + 1, ...]`, rounded
 /// down; also without N
 ///
 /// # Panics
@@ -36,9 +36,9 @@ pub type Conv3d = Conv<3>;
 #[derive(Debug, Module)]
 #[module(kind = "Self::KIND")]
 pub struct Conv<const D: usize> {
-    /// [out, in / groups, kernel...]
+    /// `[out, in / groups, kernel...]`
     pub weight: Param,
-    /// [out]
+    /// `[out]`
     pub bias: Option<Param>,
     #[module(skip)]
     config: ConvConfig<D>,

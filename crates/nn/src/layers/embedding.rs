@@ -5,11 +5,11 @@ use gradus_tensor::{DType, Tensor, fail, no_grad};
 
 /// A table of vectors, looked up by index.
 ///
-/// Parameter: `weight` [entries, width], begun from the standard normal distribution. The entry
+/// Parameter: `weight` `[entries, width]`, begun from the standard normal distribution. The entry
 /// `padding_idx`, if there is one, begins as zeros and gets no gradient.
 ///
 /// # Shapes
-/// indices (i64, or another integer type) [...] -> [..., width]
+/// indices (i64, or another integer type) `[...]` -> `[..., width]`
 ///
 /// # Panics
 /// `forward` panics if the input does not hold integers or one of them is not in 0..entries.
@@ -26,7 +26,7 @@ use gradus_tensor::{DType, Tensor, fail, no_grad};
 /// ```
 #[derive(Debug, Module)]
 pub struct Embedding {
-    /// [entries, width]
+    /// `[entries, width]`
     pub weight: Param,
     padding_idx: Option<usize>,
     scope: Scope,

@@ -6,7 +6,7 @@ use gradus_tensor::Tensor;
 /// Joins neighbouring dimensions into one: all but the first, if nothing else is said.
 ///
 /// # Shapes
-/// [N, d1, d2, ...] -> [N, d1 * d2 * ...]
+/// `[N, d1, d2, ...]` -> `[N, d1 * d2 * ...]`
 ///
 /// # Panics
 /// `forward` panics if the input does not have the dimensions.

@@ -6,10 +6,10 @@ use gradus_tensor::{Tensor, fail};
 
 /// A fully connected layer: y = x W^T + b.
 ///
-/// Parameters: `weight` [out, in] and `bias` [out], both begun evenly from ±1/sqrt(in).
+/// Parameters: `weight` `[out, in]` and `bias` `[out]`, both begun evenly from ±1/sqrt(in).
 ///
 /// # Shapes
-/// [..., in] -> [..., out]
+/// `[..., in]` -> `[..., out]`
 ///
 /// # Panics
 /// `forward` panics if the last dimension of `x` is not `in`.
@@ -24,9 +24,9 @@ use gradus_tensor::{Tensor, fail};
 /// ```
 #[derive(Debug, Module)]
 pub struct Linear {
-    /// [out, in]
+    /// `[out, in]`
     pub weight: Param,
-    /// [out]
+    /// `[out]`
     pub bias: Option<Param>,
     scope: Scope,
 }

@@ -4,11 +4,11 @@ use super::sizes::{IntoSizes, fixed};
 use crate::module::{Forward, Module, Scope};
 use gradus_tensor::{PoolConfig, Tensor};
 
-/// Maxima of [N, C, L]; see [`MaxPool`].
+/// Maxima of `[N, C, L]`; see [`MaxPool`].
 pub type MaxPool1d = MaxPool<1>;
-/// Maxima of [N, C, H, W]; see [`MaxPool`].
+/// Maxima of `[N, C, H, W]`; see [`MaxPool`].
 pub type MaxPool2d = MaxPool<2>;
-/// Maxima of [N, C, D, H, W]; see [`MaxPool`].
+/// Maxima of `[N, C, D, H, W]`; see [`MaxPool`].
 pub type MaxPool3d = MaxPool<3>;
 
 /// The largest element of each window, channel by channel.
@@ -16,7 +16,7 @@ pub type MaxPool3d = MaxPool<3>;
 /// The windows lie side by side unless another stride is set. Padding counts as negative infinity.
 ///
 /// # Shapes
-/// [N, C, size...] -> [N, C, (size + 2 padding - dilation (kernel - 1) - 1) / stride + 1, ...], rounded
+/// `[N, C, size...]` -> `[N, C, (size + 2 padding - dilation (kernel - 1) - 1) / stride + 1, ...]`, rounded
 /// down, or up in the ceil mode (but a window must begin inside); also without N
 ///
 /// # Panics

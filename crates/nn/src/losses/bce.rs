@@ -13,7 +13,7 @@ pub struct BceOptions {
     pub reduction: Reduction,
 }
 
-/// Binary cross entropy of probabilities: -mean_i y_i ln x_i + (1 - y_i) ln(1 - x_i), with each
+/// Binary cross entropy of probabilities: `-mean_i (y_i ln x_i + (1 - y_i) ln(1 - x_i))`, with each
 /// logarithm held at -100 or above.
 ///
 /// For raw outputs use [`binary_cross_entropy_with_logits`](super::binary_cross_entropy_with_logits()),

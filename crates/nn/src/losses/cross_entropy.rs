@@ -7,7 +7,7 @@ use gradus_tensor::{DType, Tensor, fail};
 /// Options of [`cross_entropy_with`].
 #[derive(Clone, Debug)]
 pub struct CrossEntropyOptions {
-    /// A weight a class, [C].
+    /// A weight a class, `[C]`.
     pub weight: Option<Tensor>,
     /// Elements with this label count nothing (-100).
     pub ignore_index: Option<i64>,
@@ -25,14 +25,14 @@ impl Default for CrossEntropyOptions {
     }
 }
 
-/// Cross entropy of a target under the softmax of logits: -mean_i ln softmax(x_i)[y_i] for class labels y,
-/// -mean_i sum_c y_ic ln softmax(x_i)_c for class probabilities.
+/// Cross entropy of a target under the softmax of logits: `-mean_i ln softmax(x_i)[y_i]` for class labels y,
+/// `-mean_i sum_c y_ic ln softmax(x_i)_c` for class probabilities.
 ///
 /// It takes raw outputs (logits), not probabilities: log-softmax is part of it.
 ///
 /// # Shapes
-/// x [N, C, ...], labels (i64) [N, ...] or probabilities (float) [N, C, ...] -> scalar; or [C] and a
-/// scalar label or probabilities [C]
+/// x `[N, C, ...]`, labels (i64) `[N, ...]` or probabilities (float) `[N, C, ...]` -> scalar; or `[C]` and a
+/// scalar label or probabilities `[C]`
 ///
 /// # Panics
 /// If the shapes do not fit, or if a label is not in 0..C (nor -100, which counts nothing).
@@ -52,11 +52,11 @@ pub fn cross_entropy(logits: &Tensor, target: &Tensor) -> Tensor {
 }
 
 /// [`cross_entropy`] with weights, an ignored label, smoothed labels or another reduction. With labels the
-/// mean is weighted, sum_i w[y_i] l_i / sum_i w[y_i] (NaN if every label is ignored); with probabilities
+/// mean is weighted, `sum_i w[y_i] l_i / sum_i w[y_i]` (NaN if every label is ignored); with probabilities
 /// it is over the elements.
 ///
 /// # Panics
-/// As [`cross_entropy`]; if `weight` is not [C]; if `label_smoothing` is not in 0..=1.
+/// As [`cross_entropy`]; if `weight` is not `[C]`; if `label_smoothing` is not in 0..=1.
 #[track_caller]
 pub fn cross_entropy_with(logits: &Tensor, target: &Tensor, options: CrossEntropyOptions) -> Tensor {
     let smoothing = options.label_smoothing;

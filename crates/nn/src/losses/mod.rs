@@ -40,7 +40,7 @@ impl Reduction {
     }
 }
 
-/// Refuses to broadcast a target: [N] against [N, 1] would be compared all with all.
+/// Refuses to broadcast a target: `[N]` against `[N, 1]` would be compared all with all.
 #[track_caller]
 fn check_same_shape(op: &str, x: &Tensor, target: &Tensor) {
     if x.shape() != target.shape() {

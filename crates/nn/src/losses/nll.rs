@@ -6,7 +6,7 @@ use gradus_tensor::{DType, Tensor, fail};
 /// Options of [`nll_loss_with`].
 #[derive(Clone, Debug)]
 pub struct NllOptions {
-    /// A weight a class, [C].
+    /// A weight a class, `[C]`.
     pub weight: Option<Tensor>,
     /// Elements with this label count nothing (-100).
     pub ignore_index: Option<i64>,
@@ -20,13 +20,13 @@ impl Default for NllOptions {
     }
 }
 
-/// Negative log-likelihood of class labels under log-probabilities: -mean_i x_i[y_i].
+/// Negative log-likelihood of class labels under log-probabilities: `-mean_i x_i[y_i]`.
 ///
 /// It takes *log*-probabilities, as [`LogSoftmax`](crate::LogSoftmax) gives them; for raw outputs use
 /// [`cross_entropy`](super::cross_entropy()), which is both in one.
 ///
 /// # Shapes
-/// x [N, C, ...], labels (i64) [N, ...] -> scalar; or [C] and a scalar label
+/// x `[N, C, ...]`, labels (i64) `[N, ...]` -> scalar; or `[C]` and a scalar label
 ///
 /// # Panics
 /// If the shapes do not fit; if a label is not in 0..C (nor -100, which counts nothing); if the
@@ -47,10 +47,10 @@ pub fn nll_loss(log_probs: &Tensor, labels: &Tensor) -> Tensor {
 }
 
 /// [`nll_loss`] with weights, an ignored label or another reduction. The mean is
-/// sum_i w[y_i] l_i / sum_i w[y_i]; NaN if every label is ignored.
+/// `sum_i w[y_i] l_i / sum_i w[y_i]`; NaN if every label is ignored.
 ///
 /// # Panics
-/// As [`nll_loss`], and if `weight` is not [C].
+/// As [`nll_loss`], and if `weight` is not `[C]`.
 #[track_caller]
 pub fn nll_loss_with(log_probs: &Tensor, labels: &Tensor, options: NllOptions) -> Tensor {
     let targets = Targets::new("nll_loss", log_probs, labels, options.weight.as_ref(), options.ignore_index);
@@ -63,13 +63,13 @@ pub fn nll_loss_with(log_probs: &Tensor, labels: &Tensor, options: NllOptions) -
     targets.reduce(-picked, options.reduction)
 }
 
-/// Class labels, checked, as rows for logits [M, C].
+/// Class labels, checked, as rows for logits `[M, C]`.
 pub(super) struct Targets {
-    /// [M]; 0 where the label is to be ignored.
+    /// `[M]`; 0 where the label is to be ignored.
     labels: Tensor,
-    /// 1 for each row [M], 0 where it is to be ignored. `None` where none is.
+    /// 1 for each row `[M]`, 0 where it is to be ignored. `None` where none is.
     pub kept: Option<Tensor>,
-    /// The factor of each row [M]: the class's weight, 0 where ignored. `None` where all are 1.
+    /// The factor of each row `[M]`: the class's weight, 0 where ignored. `None` where all are 1.
     pub factors: Option<Tensor>,
     classes: usize,
     /// Shape of the labels as they came.
@@ -122,7 +122,7 @@ impl Targets {
         Targets { labels, kept, factors, classes, shape: expected }
     }
 
-    /// [N, C, ...] -> [M, C], the rows in the order of the labels.
+    /// `[N, C, ...]` -> `[M, C]`, the rows in the order of the labels.
     pub fn rows(&self, x: &Tensor) -> Tensor {
         let last = if x.rank() > 2 {
             let mut order: Vec<isize> = (0..x.rank() as isize).filter(|&d| d != 1).collect();
@@ -134,18 +134,18 @@ impl Targets {
         last.reshape([self.labels.numel(), self.classes])
     }
 
-    /// The entry of each row that its label names: [M, C] -> [M].
+    /// The entry of each row that its label names: `[M, C]` -> `[M]`.
     pub fn pick(&self, rows: &Tensor) -> Tensor {
         rows.gather(1, &self.labels.unsqueeze(1)).squeeze(1)
     }
 
-    /// Weighs the losses [M] and makes them one.
+    /// Weighs the losses `[M]` and makes them one.
     pub fn reduce(&self, losses: Tensor, reduction: Reduction) -> Tensor {
         let weighted = self.factors.as_ref().map_or(losses.clone(), |f| &losses * f);
         self.join(weighted, reduction)
     }
 
-    /// Makes losses [M] one that are weighed already.
+    /// Makes losses `[M]` one that are weighed already.
     pub fn join(&self, losses: Tensor, reduction: Reduction) -> Tensor {
         match (reduction, &self.factors) {
             (Reduction::Mean, Some(f)) => losses.sum() / f.sum(),
