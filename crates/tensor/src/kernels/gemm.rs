@@ -254,4 +254,3 @@ fn run_crate<T: Real>(
         }
     });
 }
-
