@@ -57,9 +57,9 @@ class Writer:
         """Appends a tensor; returns its [kind, shape] entry."""
         t = t.detach()
         if t.dtype.is_floating_point:
-            self.floats.append(t.double().reshape(-1).numpy())
+            self.floats.append(t.double().reshape(-1).numpy().copy())
             return ["f", list(t.shape)]
-        self.ints.append(t.to(torch.int64).reshape(-1).numpy())
+        self.ints.append(t.to(torch.int64).reshape(-1).numpy().copy())
         return ["b" if t.dtype == torch.bool else "i", list(t.shape)]
 
     def save(self, stem):

@@ -49,7 +49,21 @@ def norm(x, p, dims, keepdim):
     return torch.linalg.vector_norm(x, ord=INF if p == "inf" else p, dim=dims, keepdim=keepdim)
 
 
+def resize(x, size, mode, align_corners, factors=None):
+    """Linear interpolation has a name for each number of dimensions in PyTorch."""
+    if mode == "nearest":
+        return F.interpolate(x, size, factors, mode)
+    return F.interpolate(x, size, factors, {3: "linear", 4: "bilinear", 5: "trilinear"}[x.dim()], align_corners)
+
+
+def eigh(x):
+    """Eigenvalues of x + x^T and the squares of the eigenvectors, whose sign is free."""
+    values, vectors = torch.linalg.eigh(x + x.mT)
+    return values, vectors**2
+
+
 REF = {
+    "eigh": eigh,
     "add": torch.add, "sub": torch.sub, "mul": torch.mul, "div": torch.div, "maximum": torch.maximum,
     "minimum": torch.minimum, "pow_tensor": torch.pow, "pow": lambda x, p: x.pow(p),
     "add_scalar": lambda x, c: x + c, "rsub_scalar": lambda x, c: c - x, "mul_scalar": lambda x, c: x * c,
@@ -77,7 +91,12 @@ REF = {
     "split": lambda x, size, dim: x.split(size, dim), "chunk": lambda x, n, dim: x.chunk(n, dim), "pad": pad,
     "flip": lambda x, dims: x.flip(dims), "roll": lambda x, shift, dim: x.roll(shift, dim),
     "repeat": lambda x, times: x.repeat(times), "tril": lambda x, k: x.tril(k), "triu": lambda x, k: x.triu(k),
-    "diag": lambda x: x.diag(), "slice": lambda x, dim, start, end, step: x.movedim(dim, 0)[start:end:step].movedim(0, dim),
+    "diag": lambda x, k: x.diag(k), "trace": lambda x: x.trace(),
+    "diagonal": lambda x, k, a, b: x.diagonal(k, a, b), "movedim": lambda x, **a: x.movedim(a["from"], a["to"]),
+    "repeat_interleave": lambda x, times, dim: x.repeat_interleave(times, dim),
+    "median_dim": lambda x, dim, keepdim: x.median(dim, keepdim), "unbind": lambda x, dim: x.unbind(dim),
+    "split_sizes": lambda x, sizes, dim: x.split(sizes, dim), "argsort": lambda x, dim, descending: x.argsort(dim, descending),
+    "slice": lambda x, dim, start, end, step: x.movedim(dim, 0)[start:end:step].movedim(0, dim),
     "select": lambda x, dim, index: x.select(dim, index), "window": lambda x, dim, size, step: x.unfold(dim, size, step),
     "permute": lambda x, dims: x.permute(dims), "expand": lambda x, shape: x.expand(shape),
     "reshape": lambda x, shape: x.reshape(shape), "matmul": torch.matmul,
@@ -91,8 +110,8 @@ REF = {
     "adaptive_max_pool2d": lambda x, output_size: F.adaptive_max_pool2d(x, output_size, return_indices=True),
     "max_unpool2d": lambda x, i, output_size: F.max_unpool2d(x, i, 2, 2, output_size=output_size),
     "unfold2d": F.unfold, "fold2d": F.fold,
-    "interpolate": lambda x, size, mode, align_corners: F.interpolate(
-        x, size, mode=mode, align_corners=None if mode == "nearest" else align_corners),
+    "interpolate": resize, "interpolate_scale": lambda x, factors, mode, align_corners: resize(x, None, mode, align_corners, factors),
+    "cross_entropy_mean": lambda x, y: F.cross_entropy(x, y),
 }
 REF |= {name: f for name, (f, _, _) in UNARY.items()} | STEPS
 REF |= {name: getattr(F, name) for d in "123" for name in (f"conv{d}d", f"conv_transpose{d}d")}
@@ -233,8 +252,18 @@ def indexing():
     for k in (-1, 0, 2):
         case("tril", [D.uniform((3, 4))], k=k)
         case("triu", [D.uniform((2, 3, 3))], k=k)
-    case("diag", [D.uniform((3,))])
-    case("diag", [D.uniform((3, 3))])
+    for k in (-1, 0, 2):
+        case("diag", [D.uniform((3,))], k=k)
+        case("diag", [D.uniform((3, 4))], k=k)
+        case("diagonal", [D.uniform((3, 2, 4))], k=k, a=2, b=0)
+    case("trace", [D.uniform((3, 4))])
+    case("movedim", [x], **{"from": 0, "to": -1})
+    case("repeat_interleave", [x], times=2, dim=1)
+    case("split_sizes", [x], sizes=[1, 3], dim=1)
+    case("unbind", [x], dim=2)
+    for dim in (0, 1):
+        case("median_dim", [x], dim=dim, keepdim=dim == 1)
+        case("argsort", [x], grad=False, dim=dim, descending=dim == 1)
     case("slice", [x], dim=1, start=1, end=4, step=2)
     case("slice", [x], dim=0, start=0, end=2, step=1)
     case("select", [x], dim=1, index=2)
@@ -255,6 +284,8 @@ def products():
                              ("ij,jk,kl->il", ((2, 3), (3, 2), (2, 2))), ("ijk->j", ((2, 3, 2),)), ("ij,ij->i", ((2, 3), (2, 3))),
                              ("ij,jk", ((2, 3), (3, 2)))):
         case("einsum", [D.uniform(s) for s in shapes], equation=equation)
+    case("eigh", [D.uniform((4, 4))])
+    case("eigh", [D.uniform((2, 3, 3))])
     case("linear", [D.uniform((3, 4)), D.uniform((2, 4)), D.uniform((2,))])
     case("linear", [D.uniform((2, 2, 4)), D.uniform((3, 4))])
     case("linear", [D.uniform((4,)), D.uniform((3, 4)), D.uniform((3,))])
@@ -264,6 +295,8 @@ def products():
             case(op, [D.uniform((3, 4, 2), -4, 4)], dim=dim)
         case(op, [hard], dim=1)
         case(op, [D.uniform((5,))], dim=0)
+    case("cross_entropy_mean", [D.uniform((4, 3), -4, 4), D.index((4,), 3)])
+    case("cross_entropy_mean", [hard, torch.tensor([1, 0, 2])])
     case("softmax", [torch.tensor([[0.5, -INF, 1.0]], dtype=torch.float64)], dim=1)
 
 
@@ -322,7 +355,16 @@ def pooling():
     for size in ([4, 6], [5, 7], [2, 2]):
         case("interpolate", [D.uniform((1, 2, 3, 4))], size=size, mode="nearest", align_corners=False)
         for corners in (False, True):
-            case("interpolate", [D.uniform((1, 2, 3, 4))], size=size, mode="bilinear", align_corners=corners)
+            case("interpolate", [D.uniform((1, 2, 3, 4))], size=size, mode="linear", align_corners=corners)
+    for shape, size in (((2, 1, 5), [8]), ((1, 1, 2, 3, 2), [3, 4, 5])):
+        for mode, corners in (("nearest", False), ("linear", False), ("linear", True)):
+            case("interpolate", [D.uniform(shape)], size=size, mode=mode, align_corners=corners)
+    for factors in ([2.0, 1.5], [0.75, 3.0]):
+        for mode in ("nearest", "linear"):
+            case("interpolate_scale", [D.uniform((1, 1, 4, 5))], factors=factors, mode=mode, align_corners=False)
+    case("avg_pool2d", [D.uniform((1, 1, 4, 4))], kernel_size=[3, 3], stride=[1, 1], padding=[1, 1], divisor_override=4)
+    case("max_pool2d", [D.distinct((2, 4, 5))], kernel_size=[2, 2], stride=[1, 1])
+    case("conv2d", [D.uniform((2, 4, 4)), D.uniform((3, 2, 2, 2)), D.uniform((3,))])
 
 
 if __name__ == "__main__":

@@ -66,8 +66,8 @@ OPTIMISERS = {
     "adam": (torch.optim.Adam, {"lr": 0.05}),
     "adam_betas": (torch.optim.Adam, {"lr": 0.05, "betas": [0.8, 0.95], "eps": 1e-3}),
     "adam_weight_decay": (torch.optim.Adam, {"lr": 0.05, "weight_decay": 0.1}),
-    "adam_amsgrad": (torch.optim.Adam, {"lr": 0.2, "betas": [0.5, 0.6], "amsgrad": True}),
     "adamw": (torch.optim.AdamW, {"lr": 0.05}),
+    "adamw_betas": (torch.optim.AdamW, {"lr": 0.1, "betas": [0.5, 0.6], "eps": 1e-2, "weight_decay": 0.0}),
     "adamw_weight_decay": (torch.optim.AdamW, {"lr": 0.05, "weight_decay": 0.5}),
 }
 

@@ -68,6 +68,12 @@ pub(crate) struct PredictArgs {
     /// Images of the model's input size, light strokes on dark as in the training data
     #[arg(required = true)]
     pub(crate) inputs: Vec<PathBuf>,
+    /// Bring pictures of another size to the model's
+    #[arg(long)]
+    pub(crate) resize: bool,
+    /// Swap light and dark, for dark ink on light paper
+    #[arg(long)]
+    pub(crate) invert: bool,
     /// Print one JSON object on standard output, everything else on standard error
     #[arg(long)]
     pub(crate) json: bool,

@@ -3,15 +3,14 @@
 use crate::INTERRUPTED;
 use crate::args::{EvalArgs, ListArgs, PredictArgs, SummaryArgs, TrainArgs};
 use crate::table::{table, thousands};
-use gradus_train::{
-    DATASETS, RECIPES, Recipe, Result, TrainError, Trained, did_you_mean, predict_files, run::Summary,
-};
+use gradus_train::{Fit, RECIPES, Recipe, Result, TrainError, Trained, did_you_mean, predict_files, run::Summary};
 use serde_json::{Value, json};
 use std::io::Write;
 use std::path::Path;
 use std::process::ExitCode;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Instant;
 
 pub(crate) fn train(args: &TrainArgs) -> Result<ExitCode> {
     let mut settings = args.settings.clone();
@@ -61,6 +60,7 @@ fn closing(s: &Summary) -> String {
 }
 
 pub(crate) fn eval(args: &EvalArgs) -> Result<ExitCode> {
+    let start = Instant::now();
     let trained = open(&args.run)?;
     let measured = trained.evaluate(args.data.as_deref())?;
     if args.json {
@@ -72,6 +72,8 @@ pub(crate) fn eval(args: &EvalArgs) -> Result<ExitCode> {
             "classes": trained.card.classes,
             "recall": recall,
             "epochs": trained.card.epoch,
+            "seconds": start.elapsed().as_secs_f64(),
+            "run_dir": trained.checkpoint.parent(),
             "checkpoint": trained.checkpoint,
         }));
         return Ok(ExitCode::SUCCESS);
@@ -98,7 +100,7 @@ pub(crate) fn eval(args: &EvalArgs) -> Result<ExitCode> {
 
 pub(crate) fn predict(args: &PredictArgs) -> Result<ExitCode> {
     let trained = open(&args.run)?;
-    let predictions = predict_files(&trained, &args.inputs)?;
+    let predictions = predict_files(&trained, &args.inputs, Fit { resize: args.resize, invert: args.invert })?;
     let classes = &trained.card.classes;
     if args.json {
         let list: Vec<Value> = predictions
@@ -152,7 +154,40 @@ pub(crate) fn summary(args: &SummaryArgs) -> Result<ExitCode> {
         let names = gradus_models::MODELS.iter().map(|m| m.name);
         TrainError::Recipe(format!("{e}{}", did_you_mean(&args.model, names)))
     })?;
-    todo!("{}", row.name)
+    let model = row.build(&row.default_architecture().config).map_err(|e| TrainError::Recipe(e.to_string()))?;
+    let layers = gradus_models::layers(&*model, row.input);
+    let total = model.num_parameters();
+    if args.json {
+        let layers: Vec<Value> = layers
+            .iter()
+            .map(|l| json!({ "layer": l.path, "kind": l.kind, "output": l.output[..], "parameters": l.parameters }))
+            .collect();
+        print_json(&json!({ "model": row.name, "input": row.input, "layers": layers, "parameters": total }));
+        return Ok(ExitCode::SUCCESS);
+    }
+    let count = |n: usize| if n > 0 { thousands(n) } else { String::new() };
+    let rows: Vec<Vec<String>> = layers
+        .iter()
+        .map(|l| vec![l.path.clone(), l.kind.to_string(), l.output.to_string(), count(l.parameters)])
+        .collect();
+    print(&format!(
+        "{}: {}\n\n{}\n{} parameters ({} of f32); shapes for one input of {:?}\n",
+        row.name,
+        row.description,
+        table(&["layer", "kind", "output", "parameters"], &rows, &[3]),
+        thousands(total),
+        bytes(4 * total),
+        row.input
+    ));
+    Ok(ExitCode::SUCCESS)
+}
+
+fn bytes(n: usize) -> String {
+    match n {
+        0..1024 => format!("{n} B"),
+        1024..1_048_576 => format!("{:.1} KiB", n as f64 / 1024.0),
+        _ => format!("{:.1} MiB", n as f64 / 1_048_576.0),
+    }
 }
 
 pub(crate) fn list(args: &ListArgs) -> Result<ExitCode> {
@@ -160,7 +195,7 @@ pub(crate) fn list(args: &ListArgs) -> Result<ExitCode> {
         RECIPES.iter().map(|(name, _)| Recipe::load(name, &[] as &[&str])).collect::<Result<_>>()?;
     let recipes: Vec<(&str, &str)> = recipes.iter().map(|r| (r.name.as_str(), r.description.as_str())).collect();
     let models: Vec<(&str, &str)> = gradus_models::MODELS.iter().map(|m| (m.name, m.description)).collect();
-    let datasets: Vec<(&str, &str)> = DATASETS.iter().map(|d| (d.name, d.description)).collect();
+    let datasets: Vec<(&str, &str)> = gradus_data::DATASETS.iter().map(|d| (d.name, d.description)).collect();
     let sections = [("recipes", recipes), ("models", models), ("data sets", datasets)];
     if args.json {
         let object = sections.iter().map(|(title, rows)| {

@@ -79,7 +79,12 @@ fn read_up_to(r: &mut dyn Read, n: usize, path: &Path, field: &str) -> Result<Ve
     let mut out = Vec::new();
     match r.take(n as u64).read_to_end(&mut out) {
         Ok(_) => Ok(out),
-        Err(e) if matches!(e.kind(), io::ErrorKind::UnexpectedEof | io::ErrorKind::InvalidInput | io::ErrorKind::InvalidData) => {
+        Err(e)
+            if matches!(
+                e.kind(),
+                io::ErrorKind::UnexpectedEof | io::ErrorKind::InvalidInput | io::ErrorKind::InvalidData
+            ) =>
+        {
             let found = format!("gzip data that breaks off or is damaged after {} bytes unpacked ({e})", out.len());
             Err(DataError::malformed(path, field, found, format!("{n} bytes")))
         }
@@ -149,5 +154,88 @@ fn to_tensor(h: &Header, body: Vec<u8>) -> Tensor {
         Kind::I32 => Tensor::from_bytes(&body, DType::I32, &h.shape),
         Kind::F32 => Tensor::from_bytes(&body, DType::F32, &h.shape),
         Kind::F64 => Tensor::from_bytes(&body, DType::F64, &h.shape),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use flate2::Compression;
+    use flate2::write::GzEncoder;
+    use std::io::Write;
+
+    fn gz(bytes: &[u8]) -> Vec<u8> {
+        let mut e = GzEncoder::new(Vec::new(), Compression::fast());
+        e.write_all(bytes).unwrap();
+        e.finish().unwrap()
+    }
+
+    fn read(bytes: &[u8]) -> Result<Tensor, String> {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("some-file");
+        std::fs::write(&path, bytes).unwrap();
+        read_idx(&path).map_err(|e| e.to_string())
+    }
+
+    const SMALL: &[u8] = &[0, 0, 8, 2, 0, 0, 0, 2, 0, 0, 0, 3, 1, 2, 3, 4, 5, 6];
+
+    #[test]
+    fn every_type_is_read_gzipped_or_not() {
+        for file in [SMALL.to_vec(), gz(SMALL)] {
+            let t = read(&file).unwrap();
+            assert_eq!((&*t.shape(), t.to_vec::<u8>()), (&[2, 3][..], vec![1, 2, 3, 4, 5, 6]));
+        }
+        let one = |code: u8, body: &[u8]| read(&[&[0, 0, code, 1, 0, 0, 0, 1], body].concat()).unwrap();
+        assert_eq!(one(0x09, &[0x80]).to_vec::<i32>(), [-128]);
+        assert_eq!(one(0x0b, &[0xff, 0xfe]).to_vec::<i32>(), [-2]);
+        assert_eq!(one(0x0c, &[0, 1, 0, 0]).to_vec::<i32>(), [65536]);
+        assert_eq!(one(0x0d, &[0x3f, 0x80, 0, 0]).to_vec::<f32>(), [1.0]);
+        assert_eq!(one(0x0e, &[0x40, 0, 0, 0, 0, 0, 0, 0]).to_vec::<f64>(), [2.0]);
+        assert_eq!(read(&[0, 0, 8, 0, 7]).unwrap().to_vec::<u8>(), [7]);
+        assert_eq!(read(&[0, 0, 8, 1, 0, 0, 0, 0]).unwrap().shape(), [0]);
+    }
+
+    #[test]
+    fn what_is_wrong_is_said() {
+        let huge = [&[0, 0, 8, 8][..], &[0xff; 32]].concat();
+        let hidden = [&[0, 0, 8, 8][..], &[0xff; 28], &[0; 4]].concat();
+        for (bytes, says) in [
+            (vec![], "magic number: found an empty file, expected the idx magic number"),
+            (vec![0, 0], "magic number: found 00 00,"),
+            (b"PK\x03\x04rest".to_vec(), "magic number: found 50 4b 03 04"),
+            (vec![0, 0, 7, 1, 0, 0, 0, 0], "found 00 00 07 01"),
+            (vec![0, 0, 8, 9], "found 00 00 08 09"),
+            (vec![0, 0, 8, 3, 0, 0, 0, 1, 0], "sizes: found 5 bytes, expected 12 bytes for 3 dimensions"),
+            (huge, "a product that fits in memory"),
+            (hidden, "a product that fits in memory"),
+            (SMALL[..15].to_vec(), "elements: found only 3 bytes, expected 6 bytes for the sizes [2, 3]"),
+            ([SMALL, &[0]].concat(), "elements: found more bytes after them, expected 6 bytes"),
+            (gz(&SMALL[..15]), "found only 3 bytes, expected 6 bytes"),
+            (gz(SMALL)[..20].to_vec(), "gzip data that breaks off"),
+            // Sizes of four thousand million each must not be believed.
+            ([&[0, 0, 8, 1, 0xff, 0xff, 0xff, 0xff][..], &[1]].concat(), "only 1 bytes, expected 4294967295"),
+        ] {
+            let e = read(&bytes).map(|t| t.shape()).unwrap_err();
+            assert!(e.contains("some-file: ") && e.contains(says), "{e:?} should say {says:?}");
+        }
+        let e = read_idx("/nowhere/at-all").map(|_| ()).unwrap_err();
+        assert!(matches!(&e, DataError::Io { .. }) && e.to_string().starts_with("/nowhere/at-all: "), "{e}");
+    }
+
+    #[test]
+    fn no_truncation_and_no_changed_byte_panics() {
+        let zipped = gz(SMALL);
+        for good in [SMALL, &zipped] {
+            for n in 0..good.len() {
+                assert!(read(&good[..n]).is_err(), "{n} bytes");
+            }
+            for i in 0..good.len() {
+                for b in [0x00, 0x01, 0x0d, 0x0e, 0x7f, 0xff] {
+                    let mut f = good.to_vec();
+                    f[i] ^= b;
+                    let _ = read(&f);
+                }
+            }
+        }
     }
 }

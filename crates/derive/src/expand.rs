@@ -11,7 +11,8 @@ use syn::{Data, DeriveInput, Error, Fields, Generics, Ident, Path, Result, TypeP
 
 /// The implementation for `input`.
 pub fn module(input: &DeriveInput) -> Result<TokenStream> {
-    let krate = match options::of_type(&input.attrs)? {
+    let options = options::of_type(&input.attrs)?;
+    let krate = match &options.krate {
         Some(path) => quote!(#path),
         None => locate()?,
     };
@@ -21,7 +22,8 @@ pub fn module(input: &DeriveInput) -> Result<TokenStream> {
     if !bounds.is_empty() {
         generics.make_where_clause().predicates.extend(bounds);
     }
-    let (name, kind) = (&input.ident, input.ident.unraw().to_string());
+    let (name, plain) = (&input.ident, input.ident.unraw().to_string());
+    let kind = options.kind.map_or(quote!(#plain), |path| quote!(#path));
     let (impl_generics, type_generics, where_clause) = generics.split_for_impl();
     let [visit, visit_mut] = [false, true].map(|exclusive| {
         let arms = arms.iter().map(|a| a.tokens(&krate, exclusive));

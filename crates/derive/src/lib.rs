@@ -22,6 +22,8 @@ use syn::{DeriveInput, parse_macro_input};
 /// - `#[module(rename = "name")]` on a field: the name under which it is visited.
 /// - `#[module(crate = "path")]` on the type: where the traits are, if the dependency on `gradus` or
 ///   `gradus-nn` is not found by itself.
+/// - `#[module(kind = "Self::KIND")]` on the type: a constant that names it where modules are listed, if
+///   that is not the type's own name.
 ///
 /// ```text
 /// use gradus::prelude::*;

@@ -34,19 +34,34 @@ pub fn of_field(attrs: &[Attribute]) -> Result<FieldOptions> {
     Ok(found)
 }
 
-/// Reads the attributes of the type: where the traits are, if it says so.
-pub fn of_type(attrs: &[Attribute]) -> Result<Option<Path>> {
-    let mut krate = None;
+/// What is asked of the type.
+#[derive(Default)]
+pub struct TypeOptions {
+    /// Where the traits are.
+    pub krate: Option<Path>,
+    /// The constant that names the type.
+    pub kind: Option<Path>,
+}
+
+/// Reads the attributes of the type.
+pub fn of_type(attrs: &[Attribute]) -> Result<TypeOptions> {
+    let mut found = TypeOptions::default();
     for attr in attrs.iter().filter(|a| a.path().is_ident("module")) {
         attr.parse_nested_meta(|meta| {
-            if !meta.path.is_ident("crate") {
-                return Err(meta.error("unknown option of a type: possible is `crate = \"path\"`"));
-            }
-            krate = Some(meta.value()?.parse::<LitStr>()?.parse_with(Path::parse_mod_style)?);
+            let target = if meta.path.is_ident("crate") {
+                &mut found.krate
+            } else if meta.path.is_ident("kind") {
+                &mut found.kind
+            } else {
+                return Err(
+                    meta.error("unknown option of a type: possible are `crate = \"path\"` and `kind = \"path\"`")
+                );
+            };
+            *target = Some(meta.value()?.parse::<LitStr>()?.parse_with(Path::parse_mod_style)?);
             Ok(())
         })?;
     }
-    Ok(krate)
+    Ok(found)
 }
 
 /// Refuses attributes on an enum's variant, where there is nothing to choose.

@@ -36,7 +36,10 @@ pub use gradus_train as train;
 
 /// What a training program needs, in one import.
 pub mod prelude {
-    pub use gradus_data::*;
-    pub use gradus_nn::*;
-    pub use gradus_tensor::{DType, Tensor, manual_seed, no_grad};
+    pub use gradus_data::{DataLoader, Dataset, Subset, TensorDataset};
+    pub use gradus_nn::layers::*;
+    pub use gradus_nn::losses::*;
+    pub use gradus_nn::optim::*;
+    pub use gradus_nn::{Buffer, Forward, Mode, Module, Param, Scope, StateDict, init, sequential};
+    pub use gradus_tensor::{DType, Device, Shape, Tensor, manual_seed, no_grad, set_threads};
 }

@@ -35,7 +35,9 @@ fn files() -> Vec<PathBuf> {
             let name = entry.file_name();
             let path = entry.path();
             if path.is_dir() {
-                if !["target", ".git", "runs", "__pycache__", "data"].contains(&name.to_str().unwrap_or("")) || is_crate(&path) {
+                if !["target", ".git", "runs", "__pycache__", "data"].contains(&name.to_str().unwrap_or(""))
+                    || is_crate(&path)
+                {
                     walk(&path, out);
                 }
             } else if name != ".git" {
@@ -170,7 +172,8 @@ fn crates_depend_in_one_direction() {
             toml::from_str(&fs::read_to_string(entry.path().join("Cargo.toml")).unwrap()).unwrap();
         let Some(dependencies) = manifest.get("dependencies").and_then(|d| d.as_table()) else { continue };
         for dependency in dependencies.keys() {
-            let Some(inner) = dependency.strip_prefix("gradus-").or((dependency == "gradus").then_some("gradus")) else {
+            let Some(inner) = dependency.strip_prefix("gradus-").or((dependency == "gradus").then_some("gradus"))
+            else {
                 continue;
             };
             if !allowed.contains(&inner) {
@@ -201,7 +204,11 @@ fn functions_are_short_enough() {
         let lines: Vec<&str> = text.lines().collect();
         for (name, first, length) in functions(&text) {
             if length > FUNCTION_LINES && !excused(&lines[first.saturating_sub(5)..first]) {
-                wrong.push(format!("{}:{}: `{name}` has {length} lines, limit {FUNCTION_LINES}", shown(&path), first + 1));
+                wrong.push(format!(
+                    "{}:{}: `{name}` has {length} lines, limit {FUNCTION_LINES}",
+                    shown(&path),
+                    first + 1
+                ));
             }
         }
     }
@@ -210,7 +217,13 @@ fn functions_are_short_enough() {
 
 #[test]
 fn nothing_names_a_path_of_one_machine() {
-    let forbidden = [concat!("../", "shared"), concat!("/", "work/"), concat!("/", "root/"), concat!("/", "opt/"), concat!("/", "home/")];
+    let forbidden = [
+        concat!("../", "shared"),
+        concat!("/", "work/"),
+        concat!("/", "root/"),
+        concat!("/", "opt/"),
+        concat!("/", "home/"),
+    ];
     let mut wrong = Vec::new();
     for path in files() {
         let Ok(text) = fs::read_to_string(&path) else { continue };

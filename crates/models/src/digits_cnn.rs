@@ -1,6 +1,7 @@
 //! A convolutional net for 8x8 digits.
 
 use crate::ModelConfig;
+use crate::registry::check_width;
 use gradus_nn::{BatchNorm2d, Conv2d, Dropout, Forward, Linear, MaxPool2d, Module};
 use gradus_tensor::Tensor;
 use serde::{Deserialize, Serialize};
@@ -27,9 +28,8 @@ impl ModelConfig for DigitsCnnConfig {
     type Model = DigitsCnn;
 
     fn check(&self) -> Result<(), String> {
-        if self.channels.contains(&0) || self.hidden == 0 {
-            return Err("`channels` and `hidden` must be at least 1".into());
-        }
+        check_width("channels", &self.channels)?;
+        check_width("hidden", &[self.hidden])?;
         if !(0.0..1.0).contains(&self.dropout) {
             return Err(format!("`dropout` must be at least 0 and below 1, got {}", self.dropout));
         }

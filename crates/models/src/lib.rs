@@ -7,8 +7,10 @@ mod digits_cnn;
 mod mnist_cnn;
 mod mnist_mlp;
 mod registry;
+mod summary;
 
 pub use digits_cnn::{DigitsCnn, DigitsCnnConfig};
 pub use mnist_cnn::{MnistCnn, MnistCnnConfig};
 pub use mnist_mlp::MnistMlpConfig;
 pub use registry::{Architecture, MODELS, ModelConfig, ModelError, ModelRow, Output, build, find};
+pub use summary::{LayerRow, layers};

@@ -1,6 +1,7 @@
 //! A convolutional net for 28x28 digits.
 
 use crate::ModelConfig;
+use crate::registry::check_width;
 use gradus_nn::{Conv2d, Forward, Linear, MaxPool2d, Module};
 use gradus_tensor::Tensor;
 use serde::{Deserialize, Serialize};
@@ -25,10 +26,8 @@ impl ModelConfig for MnistCnnConfig {
     type Model = MnistCnn;
 
     fn check(&self) -> Result<(), String> {
-        match self.channels.contains(&0) || self.hidden == 0 {
-            true => Err("`channels` and `hidden` must be at least 1".into()),
-            false => Ok(()),
-        }
+        check_width("channels", &self.channels)?;
+        check_width("hidden", &[self.hidden])
     }
 
     fn init(&self) -> MnistCnn {

@@ -3,6 +3,7 @@
 //! Input [N, 1, 28, 28]; output [N, 10] log-probabilities.
 
 use crate::ModelConfig;
+use crate::registry::check_width;
 use gradus_nn::{Flatten, Linear, LogSoftmax, ReLU, Sequential, sequential};
 use serde::{Deserialize, Serialize};
 
@@ -24,10 +25,7 @@ impl ModelConfig for MnistMlpConfig {
     type Model = Sequential;
 
     fn check(&self) -> Result<(), String> {
-        match self.hidden.contains(&0) {
-            true => Err("`hidden` must be at least 1".into()),
-            false => Ok(()),
-        }
+        check_width("hidden", &self.hidden)
     }
 
     fn init(&self) -> Sequential {

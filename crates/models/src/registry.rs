@@ -55,6 +55,9 @@ pub trait ModelConfig: Serialize + DeserializeOwned + Default {
     fn init(&self) -> Self::Model;
 }
 
+/// A model with fresh weights, or what is wrong with its configuration.
+type Built = Result<Box<dyn Forward>, String>;
+
 /// One row of [`MODELS`].
 pub struct ModelRow {
     /// The name in recipes and checkpoints.
@@ -69,7 +72,7 @@ pub struct ModelRow {
     pub output: Output,
     defaults: fn() -> Map<String, Value>,
     check: fn(&Map<String, Value>) -> Result<(), String>,
-    build: fn(&Map<String, Value>) -> Result<Box<dyn Forward>, String>,
+    build: fn(&Map<String, Value>) -> Built,
 }
 
 const fn row<C: ModelConfig>(
@@ -98,6 +101,14 @@ fn parse<C: ModelConfig>(config: &Map<String, Value>) -> Result<C, String> {
     let typed: C = serde_json::from_value(Value::Object(config.clone())).map_err(|e| e.to_string())?;
     typed.check()?;
     Ok(typed)
+}
+
+/// Channels or units of a layer: at least one, and no more than any machine could hold.
+pub(crate) fn check_width(field: &str, widths: &[usize]) -> Result<(), String> {
+    match widths.iter().find(|w| !(1..=65_536).contains(*w)) {
+        Some(wrong) => Err(format!("`{field}` must be between 1 and 65536, got {wrong}")),
+        None => Ok(()),
+    }
 }
 
 impl ModelRow {
@@ -187,4 +198,46 @@ pub fn find(name: &str) -> Result<&'static ModelRow, ModelError> {
 /// An unknown name or a configuration that does not fit.
 pub fn build(architecture: &Architecture) -> Result<Box<dyn Forward>, ModelError> {
     find(&architecture.name)?.build(&architecture.config)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use gradus_tensor::Tensor;
+
+    #[test]
+    fn every_model_is_built_from_its_stored_architecture_and_gives_its_classes() {
+        for row in MODELS {
+            let stored = serde_json::to_string(&row.default_architecture()).unwrap();
+            let model = build(&serde_json::from_str(&stored).unwrap()).unwrap();
+            let batch: Vec<usize> = [3].iter().chain(row.input).copied().collect();
+            let output = model.forward(&Tensor::rand(batch));
+            assert_eq!(output.shape(), [3, row.classes], "{}", row.name);
+            let sum = output.exp().sum_dim([1], false).to_vec::<f32>();
+            let normalised = sum.iter().all(|s| (s - 1.0).abs() < 1e-4);
+            assert_eq!(normalised, row.output == Output::LogProbabilities, "{}", row.name);
+        }
+    }
+
+    #[test]
+    fn names_are_unique_and_sizes_as_published() {
+        let mut names: Vec<&str> = MODELS.iter().map(|row| row.name).collect();
+        names.sort_unstable();
+        names.dedup();
+        assert_eq!(names.len(), MODELS.len());
+        for (name, parameters) in [("mnist-mlp", 109_386), ("mnist-cnn", 421_642)] {
+            assert_eq!(build(&find(name).unwrap().default_architecture()).unwrap().num_parameters(), parameters);
+        }
+    }
+
+    #[test]
+    fn a_wrong_architecture_is_an_error() {
+        let wrong = |json: &str| build(&serde_json::from_str(json).unwrap()).map(drop).unwrap_err().to_string();
+        assert!(wrong(r#"{"name": "vgg"}"#).starts_with("there is no model `vgg`. Models: digits-cnn"));
+        assert!(wrong(r#"{"name": "mnist-mlp", "width": 3}"#).contains("unknown field `width`"));
+        assert!(
+            wrong(r#"{"name": "mnist-mlp", "hidden": [128, 0]}"#)
+                .contains("`hidden` must be between 1 and 65536, got 0")
+        );
+    }
 }

@@ -1,2 +1,15 @@
 //! Layers, losses, optimisers, initialisers and state dicts.
+
+// `#[derive(Module)]` names this crate by its own name, here as everywhere else.
+extern crate self as gradus_nn;
+
+pub mod init;
+pub mod layers;
+pub mod losses;
+pub mod module;
+pub mod optim;
 pub mod serialize;
+
+pub use layers::*;
+pub use module::{Buffer, Forward, LoadError, Mode, Module, Param, Scope};
+pub use serialize::StateDict;

@@ -126,11 +126,11 @@ impl Layout {
     }
 
     pub fn is_contiguous(&self) -> bool {
+        if self.shape.contains(&0) {
+            return true;
+        }
         let mut step = 1;
         for i in (0..self.shape.len()).rev() {
-            if self.shape[i] == 0 {
-                return true;
-            }
             if self.shape[i] != 1 && self.strides[i] != step {
                 return false;
             }
@@ -234,6 +234,11 @@ impl IntoDims for isize {
     }
 }
 impl<const N: usize> IntoDims for [isize; N] {
+    fn into_dims(self) -> Vec<isize> {
+        self.to_vec()
+    }
+}
+impl<const N: usize> IntoDims for &[isize; N] {
     fn into_dims(self) -> Vec<isize> {
         self.to_vec()
     }

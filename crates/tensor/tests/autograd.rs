@@ -1,7 +1,7 @@
 //! Reverse-mode differentiation as a whole: paths, accumulation, stopping, graphs, and mistakes.
 
-use gradus_tensor::autograd::{GradOptions, grad};
-use gradus_tensor::{Tensor, no_grad};
+use gradus_tensor::autograd::{GradOptions, grad, gradgradcheck};
+use gradus_tensor::{ConvConfig, Tensor, no_grad};
 use std::panic::{AssertUnwindSafe, catch_unwind};
 
 fn vector(v: &[f64]) -> Tensor {
@@ -121,6 +121,23 @@ fn very_long_graphs_do_not_overflow() {
         unused = unused.neg();
     }
     drop(unused);
+}
+
+/// A gradient penalty: the derivative of a gradient's norm, through convolution, activation and pooling.
+#[test]
+fn a_gradient_penalty_on_a_convolutional_net_trains() {
+    let fill = |n: usize, phase: f64| (0..n).map(|i| (phase + 1.3 * i as f64).sin() * 0.5).collect::<Vec<f64>>();
+    let x = Tensor::from_vec(fill(50, 0.1), [2, 1, 5, 5]);
+    let w = Tensor::from_vec(fill(18, 0.7), [2, 1, 3, 3]);
+    let v = Tensor::from_vec(fill(8, 0.2), [8, 1]);
+    let penalty = |p: &[Tensor]| {
+        let x = if p[0].requires_grad() { p[0].clone() } else { p[0].clone().requires_grad_(true) };
+        let y = x.conv2d(&p[1], None, ConvConfig::default().padding([1, 1])).tanh();
+        let y = y.avg_pool2d([2, 2]).flatten(1, -1).matmul(&p[2]);
+        let g = grad(&[&y.sum()], &[&x], GradOptions { create_graph: true, ..Default::default() });
+        (g[0].square().sum_dim([1, 2, 3], false).sqrt() - 1.0).square().mean()
+    };
+    gradgradcheck(penalty, &[x, w, v]).unwrap();
 }
 
 #[test]

@@ -226,7 +226,7 @@ fn recorded_in_the_source() -> BTreeSet<String> {
     names
 }
 
-/// Names in the graphs of all rows and of their gradients, and of the rows without a gradient.
+/// Names in the graphs of all rows and of their derivatives, and of the rows without a gradient.
 fn recorded_by_the_rows() -> BTreeSet<String> {
     let mut names = BTreeSet::new();
     let mut note = |t: &Tensor| {
@@ -235,11 +235,16 @@ fn recorded_by_the_rows() -> BTreeSet<String> {
     for row in rows() {
         let x: Vec<Tensor> =
             inputs(&row, row.shapes[0]).iter().map(|t| t.to_dtype(DType::F32).requires_grad_(true)).collect();
-        let out = (row.f)(&x);
-        note(&out);
-        if row.order == 2 {
+        let mut result = (row.f)(&x);
+        note(&result);
+        for _ in 0..row.order {
+            if !result.requires_grad() {
+                break;
+            }
             let options = GradOptions { create_graph: true, allow_unused: true, ..Default::default() };
-            grad(&[&out.square().sum()], &x.iter().collect::<Vec<_>>(), options).iter().for_each(&mut note);
+            let gradients = grad(&[&result.square().sum()], &x.iter().collect::<Vec<_>>(), options);
+            gradients.iter().for_each(&mut note);
+            result = gradients.iter().map(Tensor::sum).reduce(|a, b| a + b).unwrap();
         }
     }
     names.extend(rows().iter().map(|r| r.name.to_string()));

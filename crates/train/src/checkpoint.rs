@@ -3,9 +3,9 @@
 use crate::datasets::Splits;
 use crate::error::{Result, TrainError};
 use crate::recipe::Recipe;
+use gradus_data::Normalize;
+use gradus_nn::Forward;
 use gradus_nn::serialize::{StateDict, load_safetensors, save_safetensors};
-use gradus_nn::{Forward, ModuleExt};
-use gradus_tensor::Tensor;
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
@@ -38,21 +38,9 @@ pub struct Preprocess {
 }
 
 impl Preprocess {
-    /// Scales pixels.
-    ///
-    /// # Shapes
-    /// `pixels`: [N, C, H, W] in [0, 1]; result: the same.
-    ///
-    /// # Panics
-    /// If there is not one mean and deviation for each channel.
-    #[track_caller]
-    pub fn apply(&self, pixels: &Tensor) -> Tensor {
-        let per_channel = |values: &[f64]| {
-            let values: Vec<f32> = values.iter().map(|&v| v as f32).collect();
-            let channels = values.len();
-            Tensor::from_vec(values, [1, channels, 1, 1])
-        };
-        (pixels - per_channel(&self.mean)) / per_channel(&self.std)
+    /// The scaling it stands for.
+    pub fn scale(&self) -> Normalize {
+        Normalize::new(&self.mean, &self.std)
     }
 }
 
@@ -88,20 +76,46 @@ impl Card {
 
     fn from_metadata(metadata: &BTreeMap<String, String>) -> Result<Card, String> {
         fn entry<T: DeserializeOwned>(metadata: &BTreeMap<String, String>, key: &str) -> Result<T, String> {
-            let text = metadata.get(key).ok_or_else(|| {
-                format!("its metadata has no `{key}`: it was not written by `gradus train`")
-            })?;
+            let text = metadata
+                .get(key)
+                .ok_or_else(|| format!("its metadata has no `{key}`: it was not written by `gradus train`"))?;
             serde_json::from_str(text).map_err(|e| format!("its metadata `{key}` cannot be understood: {e}"))
         }
         let mut recipe: Recipe = entry(metadata, "gradus.recipe")?;
         recipe.model = entry(metadata, "gradus.architecture")?;
-        Ok(Card {
+        let card = Card {
             recipe,
             classes: entry(metadata, "gradus.classes")?,
             preprocess: entry(metadata, "gradus.preprocess")?,
             epoch: entry(metadata, "gradus.epoch")?,
             step: entry(metadata, "gradus.step")?,
-        })
+        };
+        card.check()?;
+        Ok(card)
+    }
+
+    /// What is read from a file must fit the model it names.
+    fn check(&self) -> Result<(), String> {
+        let row = gradus_models::find(&self.recipe.model.name).map_err(|e| e.to_string())?;
+        let p = &self.preprocess;
+        if p.shape[..] != *row.input {
+            return Err(format!("its images are {:?}, but `{}` takes {:?}", p.shape, row.name, row.input));
+        }
+        if p.mean.len() != p.shape[0] || p.std.len() != p.shape[0] || p.std.iter().any(|s| s.is_nan() || *s <= 0.0) {
+            return Err(format!(
+                "its scaling (mean {:?}, deviation {:?}) fits no {} channels",
+                p.mean, p.std, p.shape[0]
+            ));
+        }
+        if self.classes.len() != row.classes {
+            return Err(format!(
+                "it names {} classes, but `{}` tells {} apart",
+                self.classes.len(),
+                row.name,
+                row.classes
+            ));
+        }
+        Ok(())
     }
 }
 

@@ -20,15 +20,13 @@ mod watchers;
 
 pub use callback::{Batch, Callback, Flow, Progress};
 pub use checkpoint::{Card, Preprocess};
-pub use datasets::{DATASETS, DatasetRow, Splits};
+pub use datasets::Splits;
 pub use error::{Result, TrainError, did_you_mean};
 pub use metrics::{Confusion, EpochMetrics, Running};
-pub use predict::{Prediction, predict_files};
-pub use recipe::{
-    AdamConfig, DataConfig, Loss, Normalize, OptimizerConfig, RECIPES, Recipe, SgdConfig,
-};
+pub use predict::{Fit, Prediction, predict_files};
+pub use recipe::{AdamConfig, DataConfig, Loss, OptimizerConfig, RECIPES, Recipe, Scaling, SgdConfig};
 pub use run::{Measured, Summary, Trained};
-pub use run_dir::{RunDir, write_atomically};
+pub use run_dir::RunDir;
 pub use schedule::{Constant, Cosine, Schedule, Step};
 pub use trainer::{Trainer, evaluate, test};
 pub use watchers::{Checkpoints, Interrupt, MetricsLog, NanGuard, Report, best_epoch};

@@ -37,7 +37,11 @@ pub fn confusion_svg(title: &str, confusion: &Confusion, names: &[String]) -> St
     let (x0, y0) = (52 + 8 * longest, 100);
     let size = ((x0 + n * CELL + 92) as u32, (y0 + n * CELL + 24) as u32);
     draw((size.0.max(420), size.1), |root| {
-        caption(root, title, &format!("rows: true class; columns: predicted; {:.2} % right", 100.0 * confusion.accuracy()))?;
+        caption(
+            root,
+            title,
+            &format!("rows: true class; columns: predicted; {:.2} % right", 100.0 * confusion.accuracy()),
+        )?;
         text(root, "recall", (x0 + n * CELL + 12, y0 - 14), 13, MUTED, HPos::Left)?;
         for truth in 0..n {
             let y = y0 + truth * CELL;
@@ -86,14 +90,16 @@ fn text(area: &Area, words: &str, at: (i32, i32), size: i32, color: RGBColor, al
 }
 
 fn panel(area: &Area, name: &str, train: &[f64], validation: &[f64], best: usize, share: bool) -> Drawn {
-    let finite = || train.iter().chain(validation).copied().filter(|v| v.is_finite());
+    let finite: Vec<f64> = train.iter().chain(validation).copied().filter(|v| v.is_finite()).collect();
+    let axis = Axis::of(&finite, share);
+    let name = if axis.logarithmic { format!("{name} (logarithmic)") } else { name.to_string() };
     let epochs = train.len().max(2) as f64;
     let mut chart = ChartBuilder::on(area)
         .caption(name, (FONT, 15).into_font().color(&INK))
         .margin_right(16)
         .x_label_area_size(36)
         .y_label_area_size(58)
-        .build_cartesian_2d(1.0..epochs, value_range(finite().collect(), share))?;
+        .build_cartesian_2d(1.0..epochs, axis.range.clone())?;
     chart
         .configure_mesh()
         .disable_x_mesh()
@@ -103,20 +109,21 @@ fn panel(area: &Area, name: &str, train: &[f64], validation: &[f64], best: usize
         .label_style((FONT, 12).into_font().color(&MUTED))
         .x_labels(train.len().clamp(2, 10))
         .x_label_formatter(&|x| if x.fract() == 0.0 { format!("{x}") } else { String::new() })
-        .y_label_formatter(&|y| if share { format!("{:.1} %", 100.0 * y) } else { format!("{y:.3}") })
+        .y_label_formatter(&|&height| axis.label(height))
         .y_labels(6)
         .x_desc("epoch")
         .axis_desc_style((FONT, 12).into_font().color(&MUTED))
         .draw()?;
     for (label, values, color) in [("training", train, TRAIN), ("validation", validation, VALIDATION)] {
-        let points = values.iter().enumerate().map(|(i, &v)| (i as f64 + 1.0, v)).filter(|p| p.1.is_finite());
+        let points = values.iter().enumerate().filter(|(_, v)| v.is_finite());
+        let points = points.map(|(i, &v)| (i as f64 + 1.0, axis.height(v)));
         chart
             .draw_series(LineSeries::new(points, color.stroke_width(2)).point_size(2))?
             .label(label)
             .legend(move |(x, y)| PathElement::new([(x, y), (x + 18, y)], color.stroke_width(2)));
     }
     if let Some(&value) = best.checked_sub(1).and_then(|i| validation.get(i)) {
-        chart.draw_series([Circle::new((best as f64, value), 5, VALIDATION.stroke_width(2))])?;
+        chart.draw_series([Circle::new((best as f64, axis.height(value)), 5, VALIDATION.stroke_width(2))])?;
     }
     chart
         .configure_series_labels()
@@ -128,15 +135,39 @@ fn panel(area: &Area, name: &str, train: &[f64], validation: &[f64], best: usize
     Ok(())
 }
 
-/// The values' range with a margin; a share never goes above 1, a loss never below 0.
-fn value_range(values: Vec<f64>, share: bool) -> Range<f64> {
-    let low = values.iter().copied().fold(f64::INFINITY, f64::min);
-    let high = values.iter().copied().fold(f64::NEG_INFINITY, f64::max);
-    if !low.is_finite() || !high.is_finite() {
-        return 0.0..1.0;
+/// How values become heights: shares of 1 as they are, losses by their logarithm where they span much.
+struct Axis {
+    range: Range<f64>,
+    share: bool,
+    logarithmic: bool,
+}
+
+impl Axis {
+    fn of(values: &[f64], share: bool) -> Axis {
+        let low = values.iter().copied().fold(f64::INFINITY, f64::min);
+        let high = values.iter().copied().fold(f64::NEG_INFINITY, f64::max);
+        if !low.is_finite() || !high.is_finite() {
+            return Axis { range: 0.0..1.0, share, logarithmic: false };
+        }
+        let logarithmic = !share && low > 0.0 && high / low > 30.0;
+        let (low, high) = if logarithmic { (low.log10(), high.log10()) } else { (low, high) };
+        let margin = 0.06 * (high - low).max(1e-3);
+        let range = if share { (low - margin).max(0.0)..(high + margin).min(1.0) } else { low - margin..high + margin };
+        Axis { range, share, logarithmic }
     }
-    let margin = 0.06 * (high - low).max(1e-3);
-    if share { (low - margin).max(0.0)..(high + margin).min(1.0) } else { (low - margin).min(low.max(0.0))..high + margin }
+
+    fn height(&self, value: f64) -> f64 {
+        if self.logarithmic { value.log10() } else { value }
+    }
+
+    fn label(&self, height: f64) -> String {
+        match (self.share, self.logarithmic) {
+            (true, _) => format!("{:.1} %", 100.0 * height),
+            (false, true) if height < -2.0 => format!("{:.1e}", 10f64.powf(height)),
+            (false, true) => format!("{:.2}", 10f64.powf(height)),
+            (false, false) => format!("{height:.3}"),
+        }
+    }
 }
 
 /// Fill and ink of a cell: right answers in blue, mistakes in orange, stronger with their share of the row.
@@ -173,6 +204,14 @@ mod tests {
         for word in ["<svg", "digits", "loss", "accuracy", "training", "validation", "epoch", "<polyline"] {
             assert!(svg.contains(word), "no {word} in the chart");
         }
+    }
+
+    #[test]
+    fn a_loss_that_spans_much_is_drawn_by_its_logarithm() {
+        let narrow = curves_svg("x", &history(), 7);
+        let mut long = history();
+        long[7].val_loss = 0.001;
+        assert!(!narrow.contains("logarithmic") && curves_svg("x", &long, 7).contains("loss (logarithmic)"));
     }
 
     #[test]

@@ -5,7 +5,8 @@ use crate::error::{Result, TrainError, did_you_mean};
 use crate::schedule::Schedule;
 use crate::settings;
 use gradus_models::Architecture;
-use gradus_nn as nn;
+use gradus_nn::losses::{cross_entropy, nll_loss};
+use gradus_nn::optim::{Adam, AdamW, Optimizer, Sgd};
 use gradus_tensor::Tensor;
 use serde::{Deserialize, Serialize};
 use std::path::Path;
@@ -70,8 +71,8 @@ impl Loss {
     #[track_caller]
     pub fn of(self, outputs: &Tensor, labels: &Tensor) -> Tensor {
         match self {
-            Loss::CrossEntropy => nn::cross_entropy(outputs, labels),
-            Loss::Nll => nn::nll_loss(outputs, labels),
+            Loss::CrossEntropy => cross_entropy(outputs, labels),
+            Loss::Nll => nll_loss(outputs, labels),
         }
     }
 }
@@ -89,7 +90,7 @@ pub struct DataConfig {
     /// Seed of every split; apart from `seed` so that the test set stays when the seed changes.
     pub split_seed: u64,
     /// Where mean and deviation come from.
-    pub normalize: Normalize,
+    pub normalize: Scaling,
     /// The mean of each channel when `normalize` is `fixed`.
     pub mean: Vec<f64>,
     /// The deviation of each channel when `normalize` is `fixed`.
@@ -103,7 +104,7 @@ impl Default for DataConfig {
             dir: String::new(),
             validation: 0.1,
             split_seed: 0,
-            normalize: Normalize::Train,
+            normalize: Scaling::Train,
             mean: vec![0.5],
             std: vec![0.5],
         }
@@ -113,7 +114,7 @@ impl Default for DataConfig {
 /// Where the mean and deviation of the pixels come from.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
-pub enum Normalize {
+pub enum Scaling {
     /// Measured on the training part.
     Train,
     /// Given in the recipe.
@@ -188,6 +189,32 @@ impl OptimizerConfig {
         })
     }
 
+    /// Values an optimiser cannot work with.
+    fn check(&self) -> Result<(), String> {
+        let range = |key: &str, rule: &str, fits: bool, got: f64| match fits {
+            true => Ok(()),
+            false => Err(format!("setting `optimizer.{key}`: must be {rule}, got {got}")),
+        };
+        let lr = self.lr();
+        range("lr", "above 0 and finite", lr > 0.0 && lr.is_finite(), lr)?;
+        let decay = match self {
+            OptimizerConfig::Sgd(c) => {
+                let least = if c.nesterov { f64::MIN_POSITIVE } else { 0.0 };
+                let rule = if c.nesterov { "above 0 with `nesterov`, and below 1" } else { "at least 0 and below 1" };
+                range("momentum", rule, (least..1.0).contains(&c.momentum), c.momentum)?;
+                c.weight_decay
+            }
+            OptimizerConfig::Adam(c) | OptimizerConfig::AdamW(c) => {
+                for beta in c.betas {
+                    range("betas", "at least 0 and below 1", (0.0..1.0).contains(&beta), beta)?;
+                }
+                range("eps", "at least 0", c.eps >= 0.0 && c.eps.is_finite(), c.eps)?;
+                c.weight_decay
+            }
+        };
+        range("weight_decay", "at least 0", decay >= 0.0 && decay.is_finite(), decay)
+    }
+
     /// The base learning rate.
     pub fn lr(&self) -> f64 {
         match self {
@@ -197,16 +224,16 @@ impl OptimizerConfig {
     }
 
     /// The optimiser over `parameters`.
-    pub fn init(&self, parameters: Vec<Tensor>) -> Box<dyn nn::Optimizer> {
+    pub fn init(&self, parameters: Vec<Tensor>) -> Box<dyn Optimizer> {
         match self {
             OptimizerConfig::Sgd(c) => Box::new(
-                nn::Sgd::new(parameters, c.lr).momentum(c.momentum).nesterov(c.nesterov).weight_decay(c.weight_decay),
+                Sgd::new(parameters, c.lr).momentum(c.momentum).nesterov(c.nesterov).weight_decay(c.weight_decay),
             ),
             OptimizerConfig::Adam(c) => Box::new(
-                nn::Adam::new(parameters, c.lr).betas(c.betas[0], c.betas[1]).eps(c.eps).weight_decay(c.weight_decay),
+                Adam::new(parameters, c.lr).betas(c.betas[0], c.betas[1]).eps(c.eps).weight_decay(c.weight_decay),
             ),
             OptimizerConfig::AdamW(c) => Box::new(
-                nn::AdamW::new(parameters, c.lr).betas(c.betas[0], c.betas[1]).eps(c.eps).weight_decay(c.weight_decay),
+                AdamW::new(parameters, c.lr).betas(c.betas[0], c.betas[1]).eps(c.eps).weight_decay(c.weight_decay),
             ),
         }
     }
@@ -287,24 +314,29 @@ impl Recipe {
         if self.batch_size == 0 {
             return wrong("batch_size", "at least 1", &self.batch_size);
         }
-        if !(self.optimizer.lr() > 0.0) {
-            return wrong("optimizer.lr", "above 0", &self.optimizer.lr());
-        }
+        self.optimizer.check().and_then(|()| self.schedule.check()).map_err(TrainError::Recipe)?;
         if !(self.data.validation > 0.0 && self.data.validation < 1.0) {
             return wrong("data.validation", "between 0 and 1", &self.data.validation);
         }
-        if self.data.std.iter().any(|s| !(*s > 0.0)) {
-            return wrong("data.std", "above 0", &format!("{:?}", self.data.std));
+        if !self.data.mean.iter().all(|m| m.is_finite()) {
+            return wrong("data.mean", "finite", &format!("{:?}", self.data.mean));
+        }
+        if !self.data.std.iter().all(|s| *s > 0.0 && s.is_finite()) {
+            return wrong("data.std", "above 0 and finite", &format!("{:?}", self.data.std));
         }
         let row = datasets::find(&self.data.name)?;
-        if !row.needs_dir && !self.data.dir.is_empty() {
-            return Err(TrainError::Recipe(format!(
-                "data set `{}` is bundled and reads no directory, but got `{}`",
-                row.name, self.data.dir
-            )));
-        }
+        datasets::check_dir(row, &self.data.dir)?;
         let model = gradus_models::find(&self.model.name).map_err(|e| TrainError::Recipe(e.to_string()))?;
-        model.check(&self.model.config).map_err(|e| TrainError::Recipe(e.to_string()))?;
+        if let Err(e) = model.check(&self.model.config) {
+            // The setting that is wrong even when all others are at their defaults.
+            let culprit = self.model.config.iter().find(|(key, value)| {
+                let mut alone = model.default_architecture().config;
+                alone.insert((*key).clone(), (*value).clone());
+                model.check(&alone).is_err()
+            });
+            let place = culprit.map_or_else(String::new, |(key, _)| format!("setting `model.{key}`: "));
+            return Err(TrainError::Recipe(format!("{place}{e}")));
+        }
         if model.output == gradus_models::Output::Logits && self.loss == Loss::Nll {
             return Err(TrainError::Recipe(format!(
                 "setting `loss`: `nll` needs log-probabilities, but model `{}` gives logits; use `cross-entropy`",
@@ -363,16 +395,82 @@ fn section_defaults(section: &str, choice: &str) -> Result<Table> {
         }
         "data" => {
             let row = datasets::find(choice)
-                .map_err(|_| unknown(&datasets::DATASETS.iter().map(|d| d.name).collect::<Vec<_>>()))?;
+                .map_err(|_| unknown(&gradus_data::DATASETS.iter().map(|d| d.name).collect::<Vec<_>>()))?;
             Value::try_from(DataConfig { name: row.name.into(), ..DataConfig::default() })
         }
-        "optimizer" => Value::try_from(
-            OptimizerConfig::by_name(choice).ok_or_else(|| unknown(&OptimizerConfig::NAMES))?,
-        ),
+        "optimizer" => {
+            Value::try_from(OptimizerConfig::by_name(choice).ok_or_else(|| unknown(&OptimizerConfig::NAMES))?)
+        }
         _ => Value::try_from(Schedule::by_name(choice).ok_or_else(|| unknown(&Schedule::NAMES))?),
     };
     match value {
         Ok(Value::Table(table)) => Ok(table),
         other => unreachable!("the defaults of a section are a table, not {other:?}"),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const NONE: &[&str] = &[];
+
+    #[test]
+    fn every_built_in_recipe_is_valid_and_survives_being_written() {
+        for (name, _) in RECIPES {
+            let recipe = Recipe::load(name, NONE).unwrap();
+            assert_eq!(recipe.name, name);
+            assert!(!recipe.description.is_empty());
+            assert_eq!(Recipe::parse(&recipe.to_toml(), NONE).unwrap(), recipe);
+        }
+    }
+
+    #[test]
+    fn choosing_another_optimizer_or_schedule_starts_from_its_defaults() {
+        let recipe =
+            Recipe::load("digits", &["optimizer.name=sgd", "optimizer.momentum=0.9", "schedule.name=step"]).unwrap();
+        assert_eq!(recipe.optimizer, OptimizerConfig::Sgd(SgdConfig { momentum: 0.9, ..SgdConfig::default() }));
+        assert_eq!(recipe.schedule, Schedule::by_name("step").unwrap());
+        let error = Recipe::load("digits", &["optimizer.momentum=0.9"]).unwrap_err().to_string();
+        assert!(error.starts_with("unknown setting `optimizer.momentum`"), "{error}");
+    }
+
+    #[test]
+    fn every_name_is_an_optimizer_over_parameters() {
+        for name in OptimizerConfig::NAMES {
+            let config = OptimizerConfig::by_name(name).unwrap();
+            assert_eq!(config.init(vec![Tensor::zeros([2]).requires_grad_(true)]).lr(), config.lr());
+        }
+    }
+
+    #[test]
+    fn parts_that_do_not_fit_each_other_are_refused() {
+        let error = |settings: &[&str]| Recipe::load("digits", settings).unwrap_err().to_string();
+        for (setting, says) in [
+            ("loss=nll", "`nll` needs log-probabilities"),
+            ("data.dir=x", "is bundled and reads no directory"),
+            ("data.name=mnist", "takes [1, 8, 8]"),
+            ("model.dropout=1.5", "`dropout` must be"),
+            ("model.channels=[1, 2]", "setting `model.channels`: model `digits-cnn`: invalid length 2"),
+            ("name=a/b", "setting `name`"),
+            ("data.validation=1", "between 0 and 1"),
+            ("data.mean=[nan]", "`data.mean`: must be finite"),
+            ("seed=-1", "setting `seed`"),
+            ("optimizer.lr=inf", "`optimizer.lr`: must be above 0 and finite"),
+            ("optimizer.betas=[0.9, 1]", "`optimizer.betas`: must be at least 0 and below 1, got 1"),
+            ("schedule.floor=-1", "`schedule.floor`: must be"),
+        ] {
+            assert!(error(&[setting]).contains(says), "{setting}: {}", error(&[setting]));
+        }
+    }
+
+    #[test]
+    fn a_recipe_needs_a_model_and_a_data_set_and_defaults_the_rest() {
+        let error = Recipe::parse("name = \"x\"", NONE).unwrap_err().to_string();
+        assert!(error.starts_with("setting `model.name`: a recipe must set it. Choices: digits-cnn"), "{error}");
+        let short = "name = \"x\"\n[model]\nname = \"digits-cnn\"\n[data]\nname = \"digits\"";
+        let recipe = Recipe::parse(short, NONE).unwrap();
+        assert_eq!((recipe.epochs, recipe.loss), (10, Loss::CrossEntropy));
+        assert_eq!(recipe.optimizer, OptimizerConfig::by_name("adamw").unwrap());
     }
 }

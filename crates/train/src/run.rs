@@ -9,8 +9,9 @@ use crate::recipe::Recipe;
 use crate::run_dir::RunDir;
 use crate::trainer::{self, Trainer};
 use crate::watchers::{BEST, Checkpoints, Interrupt, MetricsLog, NanGuard, Report, best_epoch};
+use gradus_data::Dataset;
 use gradus_models::Architecture;
-use gradus_nn::{Forward, ModuleExt};
+use gradus_nn::Forward;
 use serde::{Deserialize, Serialize};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -92,7 +93,7 @@ pub fn train(recipe: &Recipe, out: &Path, interrupt: Arc<AtomicBool>) -> Result<
         val_accuracy: best.map(|i| done.history[i].val_accuracy),
         test_accuracy: None,
         test_loss: None,
-        examples: [splits.train.len(), splits.validation.len(), splits.test.len()],
+        examples: [splits.train.dataset().len(), splits.validation.dataset().len(), splits.test.dataset().len()],
         seconds: 0.0,
         run_dir: dir.path().to_path_buf(),
         interrupted: done.stopped,
@@ -104,7 +105,10 @@ pub fn train(recipe: &Recipe, out: &Path, interrupt: Arc<AtomicBool>) -> Result<
     if !done.stopped {
         checkpoint::load_weights(&dir.file(BEST), &*model)?;
         let (seen, confusion) = trainer::test(&*model, recipe.loss, &splits.test, splits.classes.len());
-        dir.write("confusion.svg", plots::confusion_svg(&format!("{title}, test examples"), &confusion, &splits.classes))?;
+        dir.write(
+            "confusion.svg",
+            plots::confusion_svg(&format!("{title}, test examples"), &confusion, &splits.classes),
+        )?;
         summary.test_accuracy = Some(seen.accuracy());
         summary.test_loss = Some(seen.loss());
     }
@@ -119,9 +123,9 @@ fn opening(recipe: &Recipe, model: &dyn Forward, splits: &Splits, dir: &RunDir) 
         recipe.model.name,
         model.num_parameters(),
         recipe.data.name,
-        splits.train.len(),
-        splits.validation.len(),
-        splits.test.len(),
+        splits.train.dataset().len(),
+        splits.validation.dataset().len(),
+        splits.test.dataset().len(),
         dir.path().display()
     )
 }

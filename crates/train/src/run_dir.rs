@@ -1,6 +1,7 @@
 //! Run directories and files that are either whole or absent.
 
 use crate::error::{Result, TrainError};
+use gradus_tensor::io::atomic_write;
 use std::fs;
 use std::io::{self, Write};
 use std::path::{Path, PathBuf};
@@ -53,12 +54,13 @@ impl RunDir {
         self.path.join(name)
     }
 
-    /// Writes a file of the run atomically.
+    /// Writes a file of the run; a reader, or a crash, sees the old content or the new, never a part.
     ///
     /// # Errors
     /// If it cannot be written.
     pub fn write(&self, name: &str, bytes: impl AsRef<[u8]>) -> Result<()> {
-        write_atomically(&self.file(name), bytes.as_ref())
+        let path = self.file(name);
+        atomic_write(&path, |file| file.write_all(bytes.as_ref())).map_err(TrainError::io("write", &path))
     }
 }
 
@@ -70,26 +72,6 @@ fn highest_number(parent: &Path, name: &str) -> u32 {
         .filter_map(|e| e.file_name().to_str()?.strip_prefix(name)?.strip_prefix('-')?.parse().ok())
         .max()
         .unwrap_or(0)
-}
-
-/// Writes `bytes` to a temporary file beside `path`, then renames it into place: a reader, or a crash, sees
-/// the old content or the new, never a part.
-///
-/// # Errors
-/// If the file cannot be written or renamed.
-pub fn write_atomically(path: &Path, bytes: &[u8]) -> Result<()> {
-    let dir = path.parent().filter(|p| !p.as_os_str().is_empty()).unwrap_or(Path::new("."));
-    let attempt = || -> io::Result<()> {
-        let mut builder = tempfile::Builder::new();
-        builder.prefix(".partial-");
-        #[cfg(unix)]
-        builder.permissions(std::os::unix::fs::PermissionsExt::from_mode(0o666));
-        let mut file = builder.tempfile_in(dir)?;
-        file.write_all(bytes)?;
-        file.persist(path).map_err(|e| e.error)?;
-        Ok(())
-    };
-    attempt().map_err(TrainError::io("write", path))
 }
 
 #[cfg(test)]
@@ -121,11 +103,11 @@ mod tests {
     #[test]
     fn a_write_replaces_the_whole_file_and_leaves_nothing_beside_it() {
         let tmp = tempfile::tempdir().unwrap();
-        let path = tmp.path().join("a.txt");
-        write_atomically(&path, b"long content").unwrap();
-        write_atomically(&path, b"short").unwrap();
-        assert_eq!(fs::read(&path).unwrap(), b"short");
-        assert_eq!(fs::read_dir(tmp.path()).unwrap().count(), 1);
+        let run = RunDir::create(tmp.path(), "x").unwrap();
+        run.write("a.txt", "long content").unwrap();
+        run.write("a.txt", "short").unwrap();
+        assert_eq!(fs::read(run.file("a.txt")).unwrap(), b"short");
+        assert_eq!(fs::read_dir(run.path()).unwrap().count(), 1);
     }
 
     #[test]

@@ -60,6 +60,26 @@ impl Schedule {
         })
     }
 
+    /// Values that make no rate.
+    pub(crate) fn check(&self) -> Result<(), String> {
+        let range = |key: &str, rule: &str, fits: bool, got: f64| match fits {
+            true => Ok(()),
+            false => Err(format!("setting `schedule.{key}`: must be {rule}, got {got}")),
+        };
+        match self {
+            Schedule::Constant(_) => Ok(()),
+            Schedule::Cosine(c) => {
+                range("floor", "between 0 and 1", (0.0..=1.0).contains(&c.floor), c.floor)?;
+                let warmup = c.warmup_epochs;
+                range("warmup_epochs", "at least 0", warmup >= 0.0 && warmup.is_finite(), warmup)
+            }
+            Schedule::Step(s) => {
+                range("every", "at least 1", s.every > 0, s.every as f64)?;
+                range("gamma", "above 0 and at most 1", s.gamma > 0.0 && s.gamma <= 1.0, s.gamma)
+            }
+        }
+    }
+
     /// The factor on the base rate after `progress` epochs (fractions count) of `epochs`.
     ///
     /// ```

@@ -12,9 +12,8 @@ pub(crate) fn set(table: &mut Table, key: &str, value: Value) -> Result<()> {
     let Some(slot) = find_mut(table, key).filter(|v| !v.is_table()) else {
         return Err(unknown(key, &known));
     };
-    *slot = convert(slot, value).map_err(|(want, got)| {
-        TrainError::Recipe(format!("setting `{key}`: expected {want}, got {got}"))
-    })?;
+    *slot = convert(slot, value)
+        .map_err(|(want, got)| TrainError::Recipe(format!("setting `{key}`: expected {want}, got {got}")))?;
     Ok(())
 }
 

@@ -6,7 +6,8 @@ use crate::metrics::{Confusion, EpochMetrics, Running};
 use crate::recipe::Loss;
 use crate::schedule::Schedule;
 use gradus_data::DataLoader;
-use gradus_nn::{Forward, ModuleExt, Optimizer};
+use gradus_nn::Forward;
+use gradus_nn::optim::Optimizer;
 use gradus_tensor::{Tensor, no_grad};
 use std::time::Instant;
 
@@ -38,7 +39,7 @@ impl<'a> Trainer<'a> {
         while at.epoch < at.epochs && !at.stopped {
             at.begin_epoch();
             self.model.train();
-            for (images, labels) in train.batches() {
+            for (images, labels) in train.epoch(at.epoch) {
                 let done = at.step as f64 / at.steps_per_epoch as f64;
                 at.lr = base_lr * self.schedule.factor(done, at.epochs);
                 self.optimizer.set_lr(at.lr);
@@ -110,7 +111,7 @@ pub fn evaluate(model: &dyn Forward, loss: Loss, data: &DataLoader, mut each: im
     model.eval();
     let mut seen = Running::default();
     no_grad(|| {
-        for (images, labels) in data.batches() {
+        for (images, labels) in data.epoch(0) {
             let outputs = model.forward(&images);
             let predicted = outputs.argmax(1, false).to_vec::<i64>();
             let truth = labels.to_vec::<i64>();

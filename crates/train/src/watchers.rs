@@ -64,9 +64,9 @@ impl Callback for Report {
 
     fn on_step(&mut self, at: &Progress) -> Result<Flow> {
         if let Some(bar) = &self.bar {
-            bar.set_position(at.step as u64);
             bar.set_prefix(format!("epoch {}/{}", at.epoch, at.epochs));
             bar.set_message(format!("loss {:.4}", at.running.loss()));
+            bar.set_position(at.step as u64);
         }
         Ok(Flow::Continue)
     }

@@ -254,7 +254,8 @@ impl Scope {
 
     /// Notes the layer's path, unless it is already known as part of a larger model.
     pub fn record(&self, path: &str) {
-        let known = |old: &str| old.ends_with(path) && (path.is_empty() || old[..old.len() - path.len()].ends_with('.'));
+        let known =
+            |old: &str| old.ends_with(path) && (path.is_empty() || old[..old.len() - path.len()].ends_with('.'));
         let old = self.path();
         if *old != *path && !known(&old) {
             *self.0.write().unwrap_or_else(PoisonError::into_inner) = Some(path.into());

@@ -5,6 +5,7 @@ mod leaf;
 mod load;
 mod visit;
 
+pub use gradus_derive::Module;
 pub use leaf::{Buffer, Mode, Param, Scope};
 pub use load::{LoadError, Misshapen, Mistyped};
 pub use visit::{Path, Visitor, VisitorMut, visit_field, visit_field_mut};
@@ -41,10 +42,11 @@ use visit::{Each, EachMut, Leaf, LeafMut};
 /// assert_eq!(net.forward(&Tensor::ones([5, 3])).shape(), [5, 2]);
 /// ```
 #[diagnostic::on_unimplemented(
-    message = "`{Self}` is not a module, so a module cannot hold it",
+    message = "`{Self}` is not a module",
     label = "not a module",
-    note = "hold a tensor as `Param` (trained) or `Buffer` (saved, not trained), derive `Module` for a type of your \
-            own, or leave the field out with `#[module(skip)]`"
+    note = "derive it for a type of your own with `#[derive(Module)]`",
+    note = "a module holds a tensor as `Param` (trained) or `Buffer` (saved, not trained)",
+    note = "a field is left out with `#[module(skip)]`"
 )]
 pub trait Module: Send + Sync {
     /// Shows every leaf to `visitor`, under its path.

@@ -311,7 +311,7 @@ impl<'a> Machine<'a> {
     }
 
     fn pairs(&self, items: &[Value]) -> Result<Vec<(Value, Value)>, Fault> {
-        if items.len() % 2 != 0 {
+        if !items.len().is_multiple_of(2) {
             return self.bad("a dict with a key that has no value");
         }
         Ok(items.chunks_exact(2).map(|kv| (kv[0], kv[1])).collect())

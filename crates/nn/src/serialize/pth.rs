@@ -296,7 +296,7 @@ impl<'a> Builder<'a> {
             }
             return Ok(flat.clone());
         }
-        let expected = s.numel.checked_mul(s.kind.size()).unwrap_or(usize::MAX);
+        let expected = s.numel.saturating_mul(s.kind.size());
         let mut bytes = match source {
             Source::Archive { zip, prefix, .. } => {
                 entry(zip, &format!("{prefix}data/{key}"), expected.saturating_add(1), self.path)?

@@ -101,7 +101,7 @@ impl ConvShape {
     /// Panics unless the shape makes sense and the slices (input, weight, output) have its sizes.
     fn check(&self, x: usize, w: usize, y: usize) {
         assert!(
-            self.groups > 0 && self.c_in % self.groups == 0 && self.c_out % self.groups == 0,
+            self.groups > 0 && self.c_in.is_multiple_of(self.groups) && self.c_out.is_multiple_of(self.groups),
             "conv: {} and {} channels in {} groups",
             self.c_in,
             self.c_out,

@@ -69,37 +69,16 @@ unsafe impl<T: Send + Sync> Sync for Job<T> {}
 // SAFETY: as above.
 unsafe impl<T: Send + Sync> Send for Job<T> {}
 
-/// `c = alpha * a * b + beta * c`, then `epilogue`.
+/// `batch` products `c = alpha * a * b + beta * c`, then `epilogue`; `offsets(i)` gives where the operands
+/// of product `i` begin in `a`, `b` and `c`.
 ///
 /// `a` is `m` x `k`, `b` is `k` x `n`, `c` is `m` x `n`; strides are (row, column) in elements. `c`
 /// is not read if `beta` is zero. With `k == 0` the product is zero.
 ///
 /// # Panics
 /// If a slice is shorter than its shape and strides say, if elements of `c` overlap, or if a bias
-/// does not have `n` elements.
-pub fn gemm<T: Real>(
-    m: usize,
-    n: usize,
-    k: usize,
-    alpha: T,
-    a: &[T],
-    a_strides: (usize, usize),
-    b: &[T],
-    b_strides: (usize, usize),
-    beta: T,
-    c: &mut [T],
-    c_strides: (usize, usize),
-    epilogue: Epilogue<'_, T>,
-) {
-    gemm_batched(1, m, n, k, alpha, a, a_strides, b, b_strides, beta, c, c_strides, epilogue, |_| (0, 0, 0));
-}
-
-/// `batch` products of one shape; `offsets(i)` gives where the operands of product `i` begin in
-/// `a`, `b` and `c`.
-///
-/// # Panics
-/// As [`gemm`], for each of the products. The outputs must not overlap either (checked in order:
-/// they must be `offsets` apart by at least the extent of one output).
+/// does not have `n` elements. The outputs must not overlap either (checked in order: they must be
+/// `offsets` apart by at least the extent of one output).
 pub fn gemm_batched<T: Real>(
     batch: usize,
     m: usize,

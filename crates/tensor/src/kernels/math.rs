@@ -10,6 +10,7 @@ pub(crate) trait Num: Copy + PartialOrd + Send + Sync + 'static {
     fn mul(self, o: Self) -> Self;
     fn div(self, o: Self) -> Self;
     fn neg(self) -> Self;
+    fn abs(self) -> Self;
     fn from_f64(v: f64) -> Self;
 }
 
@@ -22,11 +23,12 @@ macro_rules! float_num { ($($t:ty),*) => {$(
         #[inline(always)] fn mul(self, o: Self) -> Self { self * o }
         #[inline(always)] fn div(self, o: Self) -> Self { self / o }
         #[inline(always)] fn neg(self) -> Self { -self }
+        #[inline(always)] fn abs(self) -> Self { <$t>::abs(self) }
         #[inline(always)] fn from_f64(v: f64) -> Self { v as $t }
     }
 )*} }
 // Integers wrap, as NumPy's and PyTorch's do; division by zero gives zero rather than a crash.
-macro_rules! int_num { ($($t:ty),*) => {$(
+macro_rules! int_num { ($($t:ty: $abs:ident),*) => {$(
     impl Num for $t {
         const ZERO: Self = 0;
         const ONE: Self = 1;
@@ -35,16 +37,16 @@ macro_rules! int_num { ($($t:ty),*) => {$(
         #[inline(always)] fn mul(self, o: Self) -> Self { self.wrapping_mul(o) }
         #[inline(always)] fn div(self, o: Self) -> Self { self.checked_div(o).unwrap_or(0) }
         #[inline(always)] fn neg(self) -> Self { self.wrapping_neg() }
+        #[inline(always)] fn abs(self) -> Self { self.$abs() }
         #[inline(always)] fn from_f64(v: f64) -> Self { v as $t }
     }
 )*} }
 float_num!(f32, f64);
-int_num!(i64, i32, u8);
+int_num!(i64: wrapping_abs, i32: wrapping_abs, u8: into);
 
 /// Floating-point numbers with the elementary functions.
 pub(crate) trait Real: Num {
     fn is_nan(self) -> bool;
-    fn abs(self) -> Self;
     fn sqrt(self) -> Self;
     fn exp(self) -> Self;
     fn exp_m1(self) -> Self;
@@ -82,7 +84,7 @@ impl Real for f64 {
     fn is_nan(self) -> bool {
         self.is_nan()
     }
-    system!(f64: abs, sqrt, exp, exp_m1, ln, ln_1p, sin, cos, tan, asin, acos, atan, sinh, cosh, tanh, asinh, acosh, atanh, floor, ceil, trunc);
+    system!(f64: sqrt, exp, exp_m1, ln, ln_1p, sin, cos, tan, asin, acos, atan, sinh, cosh, tanh, asinh, acosh, atanh, floor, ceil, trunc);
     #[inline(always)]
     fn erf(self) -> Self {
         libm::erf(self)
@@ -119,7 +121,7 @@ impl Real for f32 {
     fn is_nan(self) -> bool {
         self.is_nan()
     }
-    system!(f32: abs, sqrt, exp_m1, ln_1p, sin, cos, tan, asin, acos, atan, sinh, cosh, asinh, acosh, atanh, floor, ceil, trunc);
+    system!(f32: sqrt, exp_m1, ln_1p, sin, cos, tan, asin, acos, atan, sinh, cosh, asinh, acosh, atanh, floor, ceil, trunc);
     #[inline(always)]
     fn exp(self) -> Self {
         exp(self)

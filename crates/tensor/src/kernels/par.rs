@@ -12,11 +12,10 @@
 //! only loses speed.
 //!
 //! **Results do not depend on the number of threads**: callers derive chunk boundaries from the
-//! problem's shape alone (see [`chunk_len`]); threads only decide who runs which chunk.
+//! problem's shape alone; threads only decide who runs which chunk.
 
 use std::any::Any;
 use std::cell::UnsafeCell;
-use std::ops::Range;
 use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
 use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};
@@ -177,34 +176,6 @@ pub fn for_each_chunk_mut<T: Send>(data: &mut [T], chunk_len: usize, f: impl Fn(
         // mutably borrowed until `for_each` returns.
         f(i, unsafe { base.slice(start, chunk_len.min(len - start)) });
     });
-}
-
-/// Chunk length for elementwise work on `len` elements: a function of `len` alone.
-///
-/// At least half of [`GRAIN`], at most about 64 chunks, and a multiple of 1024 elements.
-pub fn chunk_len(len: usize) -> usize {
-    len.div_ceil(64).next_multiple_of(1024).max(GRAIN / 2)
-}
-
-/// Runs `f` over consecutive ranges that cover `0..len`; on the pool when `len` exceeds [`GRAIN`].
-///
-/// The ranges are those of [`chunk_len`], hence independent of the number of threads.
-pub fn for_each_range(len: usize, f: impl Fn(Range<usize>) + Sync) {
-    for_each_range_of(len, 1, f);
-}
-
-/// Like [`for_each_range`] for elements that cost about `weight` times as much as an addition:
-/// ranges are shorter and the pool is entered sooner.
-pub fn for_each_range_of(len: usize, weight: usize, f: impl Fn(Range<usize>) + Sync) {
-    let weight = weight.max(1);
-    if len.saturating_mul(weight) <= GRAIN {
-        if len > 0 {
-            f(0..len);
-        }
-        return;
-    }
-    let chunk = len.div_ceil(64).max((GRAIN / 2).div_ceil(weight)).next_multiple_of(16);
-    for_each(len.div_ceil(chunk), |i| f(i * chunk..len.min((i + 1) * chunk)));
 }
 
 /// A mutable slice that several chunks write to at places that do not overlap.
@@ -462,22 +433,5 @@ mod tests {
             });
             assert_eq!(count.load(Ordering::Relaxed), 8);
         }
-    }
-
-    #[test]
-    fn ranges_cover_everything_once() {
-        for len in [0, 1, 100, GRAIN, GRAIN + 1, 1_000_003] {
-            for weight in [1, 7, 100] {
-                let seen: Vec<AtomicUsize> = (0..len).map(|_| AtomicUsize::new(0)).collect();
-                for_each_range_of(len, weight, |r| {
-                    r.for_each(|i| {
-                        seen[i].fetch_add(1, Ordering::Relaxed);
-                    })
-                });
-                assert!(seen.iter().all(|s| s.load(Ordering::Relaxed) == 1));
-            }
-        }
-        for_each_range(0, |_| unreachable!());
-        for_each_chunk_mut(&mut [0u8; 0], 0, |_, _| unreachable!());
     }
 }

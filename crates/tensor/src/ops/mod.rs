@@ -3,11 +3,24 @@
 
 pub(crate) mod binary;
 mod cast;
+pub(crate) mod conv;
+mod diagonal;
+mod eigen;
+mod einsum;
+mod fold;
 pub(crate) mod index;
 mod inplace;
+pub(crate) mod interpolate;
 mod join;
+pub(crate) mod layout;
 mod matmul;
+pub(crate) mod pad;
+mod place;
+pub(crate) mod pool;
+mod rearrange;
 mod reduce;
+mod scan;
 mod softmax;
+mod sort;
 pub(crate) mod unary;
 mod view;

@@ -76,7 +76,7 @@ impl Tensor {
     }
 
     /// Small integers and truth values are summed and multiplied in i64, as PyTorch does.
-    fn widened(&self) -> Tensor {
+    pub(crate) fn widened(&self) -> Tensor {
         if self.dtype().is_float() { self.clone() } else { self.to_dtype(DType::I64) }
     }
 
@@ -99,7 +99,7 @@ impl Tensor {
     pub fn sum_dim(&self, dims: impl IntoDims, keepdim: bool) -> Tensor {
         let dims = resolve_dims("sum", dims, self.rank());
         let p = plan(&self.widened(), &dims);
-        let out = dispatch_num!(p.data.dtype(), "sum", T => p.fold::<T>(T::ZERO, |a, b| Num::add(a, b)));
+        let out = dispatch_num!(p.data.dtype(), "sum", T => p.fold::<T>(T::ZERO, Num::add));
         let (whole, kept) = (self.shape(), p.kept);
         record("sum", drop_dims(out, &dims, keepdim), &[self], move |ctx| {
             ctx.set(0, || ctx.grad().reshape(kept).expand(whole))
@@ -195,7 +195,7 @@ impl Tensor {
     pub fn prod_dim(&self, dim: isize, keepdim: bool) -> Tensor {
         let d = resolve_dim("prod", dim, self.rank());
         let p = plan(&self.widened(), &[d]);
-        let out = dispatch_num!(p.data.dtype(), "prod", T => p.fold::<T>(T::ONE, |a, b| Num::mul(a, b)));
+        let out = dispatch_num!(p.data.dtype(), "prod", T => p.fold::<T>(T::ONE, Num::mul));
         let (x, kept) = (self.save(), p.kept);
         record("prod", drop_dims(out, &[d], keepdim), &[self], move |ctx| {
             ctx.set(0, || ctx.grad().reshape(kept) * x.product_of_others(d))

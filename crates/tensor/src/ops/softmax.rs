@@ -3,7 +3,7 @@
 use crate::autograd::{record, record_with_output};
 use crate::kernels::softmax::{self, Kind};
 use crate::shape::resolve_dim;
-use crate::{DType, Tensor, dispatch_float, fail};
+use crate::{DType, Element, Tensor, dispatch_float, fail};
 
 impl Tensor {
     /// e^x_i / sum_j e^x_j along `dim`, computed without overflow.
@@ -82,7 +82,7 @@ impl Tensor {
         let log_p = self.normalise(OP, Kind::LogSoftmax);
         let out = dispatch_float!(self.dtype(), OP, T => {
             let (p, y) = (log_p.read::<T>(), labels.read::<i64>());
-            let total: f64 = y.iter().enumerate().map(|(i, &c)| p[i * classes + c as usize] as f64).sum();
+            let total: f64 = y.iter().enumerate().map(|(i, &c)| Element::to_f64(p[i * classes + c as usize])).sum();
             Tensor::full_of((), -total / n as f64, self.dtype())
         });
         let x = self.save();

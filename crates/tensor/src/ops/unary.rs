@@ -104,9 +104,9 @@ unary_ops! {
     /// x * sigmoid(x), also called swish.
     silu(v) = v.mul(Real::sigmoid(v)); input |x| { let s = x.sigmoid(); &s * (x * (1.0 - &s) + 1.0) };
     /// ln(1 + e^x), without overflow.
-    softplus(v) = (if v > T::ZERO { v } else { T::ZERO }).add(Real::ln_1p(Real::exp(Real::abs(v).neg()))); input |x| x.sigmoid();
+    softplus(v) = (if v > T::ZERO { v } else { T::ZERO }).add(Real::ln_1p(Real::exp(Num::abs(v).neg()))); input |x| x.sigmoid();
     /// ln sigmoid(x) = -softplus(-x), without overflow.
-    log_sigmoid(v) = (if v < T::ZERO { v } else { T::ZERO }).sub(Real::ln_1p(Real::exp(Real::abs(v).neg()))); input |x| (-x).sigmoid();
+    log_sigmoid(v) = (if v < T::ZERO { v } else { T::ZERO }).sub(Real::ln_1p(Real::exp(Num::abs(v).neg()))); input |x| (-x).sigmoid();
     /// Largest integer not above x. It has no useful gradient.
     floor(v) = Real::floor(v); nothing |x| x;
     /// Smallest integer not below x. It has no useful gradient.
@@ -150,7 +150,7 @@ impl Tensor {
         let x = self.contiguous_data();
         let out = dispatch_num!(self.dtype(), "abs", T => {
             let src = x.read::<T>();
-            Tensor::build::<T>(x.shape(), |out| map::unary(&src, out, |v: T| if v < T::ZERO { Num::neg(v) } else { v }))
+            Tensor::build::<T>(x.shape(), |out| map::unary(&src, out, Num::abs))
         });
         let saved = self.save();
         record("abs", out, &[self], move |ctx| ctx.set(0, || ctx.grad() * saved.detach().sign()))
@@ -261,6 +261,19 @@ impl Tensor {
         dispatch_float!(self.dtype(), "isnan", T => {
             let src = x.read::<T>();
             Tensor::build_as::<u8>(DType::Bool, x.shape(), |out| map::unary(&src, out, |v: T| v.is_nan() as u8))
+        })
+    }
+
+    /// Where the elements are infinite.
+    ///
+    /// # Panics
+    /// If the elements are not f32 or f64.
+    #[track_caller]
+    pub fn isinf(&self) -> Tensor {
+        let x = self.contiguous_data();
+        dispatch_float!(self.dtype(), "isinf", T => {
+            let src = x.read::<T>();
+            Tensor::build_as::<u8>(DType::Bool, x.shape(), |out| map::unary(&src, out, |v: T| v.is_infinite() as u8))
         })
     }
 

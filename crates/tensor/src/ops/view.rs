@@ -121,19 +121,41 @@ impl Tensor {
         record("contiguous", self.packed(), &[self], |ctx| ctx.set(0, || ctx.grad().clone()))
     }
 
-    /// Changes shape and number of elements in place of `self`, as NumPy's `resize`: the first elements
-    /// are kept in row-major order, further ones are zero. The result shares nothing with `self`.
-    pub fn resized(&self, shape: impl IntoShape) -> Tensor {
+    /// Gives this tensor another shape, and another number of elements if need be.
+    ///
+    /// A smaller one keeps the first elements (in row-major order) where they are, still shared with
+    /// views and clones if they lie without gaps; a larger one has new storage, with zeros behind the
+    /// old elements. Clones keep their own shape. ([`Tensor::view`] never changes the number of
+    /// elements, and [`Tensor::reshape`] leaves the tensor as it is.)
+    ///
+    /// # Panics
+    /// If the tensor takes a gradient.
+    ///
+    /// ```
+    /// use gradus_tensor::Tensor;
+    /// let mut x = Tensor::arange(3);
+    /// x.resize_([2, 2]);
+    /// assert_eq!(x.to_vec::<f32>(), [0.0, 1.0, 2.0, 0.0]);
+    /// ```
+    #[track_caller]
+    pub fn resize_(&mut self, shape: impl IntoShape) {
         let shape = shape.into_shape();
+        if self.requires_grad() {
+            fail("resize_", "the tensor takes a gradient; detach it first");
+        }
         let src = self.contiguous_data();
-        dispatch_any!(self.dtype(), T => {
+        if shape.numel() <= src.numel() {
+            *self = src.with_layout(Layout { offset: src.layout().offset, ..Layout::contiguous(shape) });
+            return;
+        }
+        *self = dispatch_any!(self.dtype(), T => {
             let src = src.read::<T>();
             Tensor::build_as::<T>(self.dtype(), shape, |out| {
-                let n = out.len().min(src.len());
-                out[..n].copy_from_slice(&src[..n]);
-                out[n..].fill(0);
+                let (kept, new) = out.split_at_mut(src.len());
+                kept.copy_from_slice(&src);
+                new.fill(0);
             })
-        })
+        });
     }
 
     /// Exchanges two dimensions.
@@ -409,6 +431,23 @@ mod tests {
         assert!(!t.reshape([24]).shares_storage(&x));
         assert_eq!(t.reshape([24]).to_vec::<f32>()[..4], [0.0, 4.0, 8.0, 1.0]);
         assert_eq!(x.narrow(2, 1, 2).reshape([6, 2]).to_vec::<f32>()[..4], [1.0, 2.0, 5.0, 6.0]);
+    }
+
+    #[test]
+    fn resizing_shares_only_what_was_there() {
+        let x = Tensor::arange(6).reshape([2, 3]);
+        let mut y = x.clone();
+        y.resize_([2, 2]);
+        assert!(y.shares_storage(&x));
+        assert_eq!((x.shape(), y.to_vec::<f32>()), (Shape::new(&[2, 3]), vec![0.0, 1.0, 2.0, 3.0]));
+        y.resize_([5]);
+        assert_eq!(y.to_vec::<f32>(), [0.0, 1.0, 2.0, 3.0, 0.0]);
+        let mut t = x.t();
+        t.resize_([3]);
+        assert_eq!(t.to_vec::<f32>(), [0.0, 3.0, 1.0]);
+        assert!(!t.shares_storage(&x));
+        t.resize_([0, 4]);
+        assert_eq!(t.shape(), [0, 4]);
     }
 
     #[test]

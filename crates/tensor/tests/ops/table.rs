@@ -1,6 +1,6 @@
 //! The rows of the op test. To add an operation, add its row to the family it belongs to.
 
-use gradus_tensor::{DType, Tensor};
+use gradus_tensor::{ConvConfig, DType, ImageLayout, Interpolation, PadMode, PoolConfig, Tensor};
 
 type Shapes = &'static [&'static [&'static [usize]]];
 
@@ -48,6 +48,8 @@ pub fn rows() -> Vec<Row> {
         arrangement(),
         indexing(),
         products(),
+        convolutions(),
+        windows(),
     ];
     families.into_iter().flatten().collect()
 }
@@ -118,6 +120,7 @@ fn steps() -> Vec<Row> {
         r("trunc", |x| x[0].trunc()),
         r("heaviside", |x| x[0].heaviside()),
         r("isnan", |x| x[0].isnan()),
+        r("isinf", |x| x[0].isinf()),
         r("isfinite", |x| x[0].isfinite()),
         r("gt_scalar", |x| x[0].gt_scalar(0.0)),
         r("le_scalar", |x| x[0].le_scalar(0.5)),
@@ -167,7 +170,10 @@ fn scalars() -> Vec<Row> {
 }
 
 fn choices() -> Vec<Row> {
-    vec![row("masked_fill", CUBE_OR_EMPTY, (-2.0, 2.0), |x| x[0].square().masked_fill(&x[0].gt_scalar(0.5), -3.0))]
+    vec![
+        row("masked_fill", CUBE_OR_EMPTY, (-2.0, 2.0), |x| x[0].square().masked_fill(&x[0].gt_scalar(0.5), -3.0)),
+        row("masked_select", CUBE_OR_EMPTY, (-2.0, 2.0), |x| x[0].masked_select(&x[0].gt_scalar(0.1))).distinct(),
+    ]
 }
 
 fn reductions() -> Vec<Row> {
@@ -200,10 +206,17 @@ fn reductions() -> Vec<Row> {
         row("norm_2", CUBE, (0.2, 2.0), |x| x[0].norm_dim(2.0, [0, 2], true)),
         row("norm_3", CUBE, (0.2, 2.0), |x| x[0].norm_dim(3.0, [-1], false)),
         row("norm_inf", CUBE, (-2.0, 2.0), |x| x[0].norm_dim(f64::INFINITY, [1], false)).distinct(),
+        with_empty("cumsum", |x| x[0].square().cumsum(0)),
+        with_empty("cumsum_last", |x| x[0].square().cumsum(-1)),
+        row("cumprod", CUBE, (0.5, 1.5), |x| x[0].cumprod(1)),
         with_empty("softmax", |x| x[0].softmax(-1)),
         dim("softmax_1", |x| x[0].softmax(1)),
         with_empty("log_softmax", |x| x[0].log_softmax(-1)),
+        row("cross_entropy", &[&[&[3, 4]], &[&[3, 7]]], (-2.0, 2.0), |x| {
+            x[0].cross_entropy_mean(&index([3, 0, 2], &[3]))
+        }),
         dim("log_softmax_0", |x| x[0].log_softmax(0)),
+        dim("one_hot", |x| x[0].gt_scalar(0.0).to_dtype(DType::I64).one_hot(3)).without_gradient(),
         dim("sum_bool", |x| x[0].gt_scalar(0.0).sum()).without_gradient(),
     ]
 }
@@ -223,6 +236,15 @@ fn picks() -> Vec<Row> {
         dim("max_dim_index", |x| x[0].max_dim(1, false).1).without_gradient(),
         dim("argmax", |x| x[0].argmax(-1, false)).without_gradient(),
         dim("argmin", |x| x[0].argmin(0, true)).without_gradient(),
+        row("sort", CUBE_OR_EMPTY, (-2.0, 2.0), |x| x[0].square().sort(1, false).0).distinct(),
+        dim("sort_descending", |x| x[0].sort(-1, true).0),
+        dim("sort_index", |x| x[0].sort(0, false).1).without_gradient(),
+        dim("argsort", |x| x[0].argsort(-1, true)).without_gradient(),
+        dim("median_dim", |x| x[0].square().median_dim(1, false).0),
+        r("median", |x| x[0].median()),
+        dim("topk", |x| x[0].square().topk(2, 2, true).0),
+        dim("topk_smallest", |x| x[0].topk(1, 0, false).0),
+        dim("nonzero", |x| x[0].gt_scalar(0.0).nonzero()).without_gradient(),
     ]
 }
 
@@ -247,18 +269,42 @@ fn views() -> Vec<Row> {
         c("chunk", |x| x[0].chunk(2, 2)[1].square()),
         row("unfold", &[&[&[7, 2]], &[&[5, 3]]], (-2.0, 2.0), |x| x[0].unfold(0, 3, 2).square()),
         row("unfold_overlap", &[&[&[2, 7]], &[&[3, 4]]], (-2.0, 2.0), |x| x[0].unfold(1, 3, 1).square()),
+        r("from_layout", |x| Tensor::from_layout(&x[0], ImageLayout::Whc).square()),
+        r("to_layout", |x| x[0].to_layout(ImageLayout::Hwc).square()),
+        r("movedim", |x| x[0].movedim(0, -1).square()),
+        row("squeeze_all", CUBE_OR_EMPTY, (-2.0, 2.0), |x| x[0].unsqueeze(1).squeeze_all().square()),
+        r("view_as", |x| x[0].contiguous().view_as(&x[0].transpose(0, 1)).square()),
+        c("unbind", |x| x[0].unbind(1).into_iter().reduce(|a, b| a * b).unwrap()),
+        c("split_sizes", |x| x[0].split_sizes(&[1, x[0].size(2) - 1], -1)[1].square()),
         r("contiguous", |x| x[0].transpose(0, 1).contiguous().square()),
     ]
 }
 
 fn arrangement() -> Vec<Row> {
+    let r = |name, f| row(name, CUBE_OR_EMPTY, (-2.0, 2.0), f);
     let pairs: Shapes = &[&[&[2, 3], &[2, 3]], &[&[1, 4], &[1, 4]], &[&[0, 2], &[0, 2]]];
+    let images: Shapes = &[&[&[1, 2, 4, 5]], &[&[2, 1, 3, 3]]];
     vec![
         row("cat_0", pairs, (-2.0, 2.0), |x| Tensor::cat(&[&x[0], &x[1], &x[0]], 0).square()),
         row("cat_last", &[&[&[2, 3], &[2, 1]], &[&[2, 0], &[2, 2]]], (-2.0, 2.0), |x| {
             Tensor::cat(&[&x[0], &x[1]], -1).square()
         }),
         row("stack", pairs, (-2.0, 2.0), |x| Tensor::stack(&[&x[0], &x[1]], 1).square()),
+        r("flip", |x| x[0].flip([0, -1]).square()),
+        r("roll", |x| x[0].roll(2, 1).square()),
+        r("repeat", |x| x[0].repeat([2, 1, 2]).square()),
+        r("tril", |x| x[0].tril(0).square()),
+        r("triu", |x| x[0].triu(1).square()),
+        row("diag", &[&[&[3]], &[&[1]]], (-2.0, 2.0), |x| x[0].diag(0).square()),
+        row("diag_of", &[&[&[3, 3]], &[&[1, 1]]], (-2.0, 2.0), |x| x[0].diag(0).square()),
+        row("diag_above", &[&[&[3]], &[&[2, 4]]], (-2.0, 2.0), |x| x[0].diag(1).square()),
+        r("diagonal", |x| x[0].diagonal(-1, 2, 0).square()),
+        row("trace", &[&[&[3, 3]], &[&[2, 4]]], (-2.0, 2.0), |x| x[0].square().trace()),
+        r("repeat_interleave", |x| x[0].repeat_interleave(2, 1).square()),
+        row("pad_constant", images, (-2.0, 2.0), |x| x[0].square().pad(&[(1, 2), (0, 3)], PadMode::Constant(0.5))),
+        row("pad_crop", images, (-2.0, 2.0), |x| x[0].square().pad(&[(-1, 1)], PadMode::Constant(0.0))),
+        row("pad_replicate", images, (-2.0, 2.0), |x| x[0].square().pad(&[(1, 2), (3, 1)], PadMode::Replicate)),
+        row("pad_reflect", images, (-2.0, 2.0), |x| x[0].square().pad(&[(1, 2), (2, 1)], PadMode::Reflect)),
     ]
 }
 
@@ -279,12 +325,15 @@ fn indexing() -> Vec<Row> {
         r("gather_1", |x| x[0].square().gather(1, &index([0, 3, 1, 1, 2, 0], &[2, 3]))),
         r("gather_0", |x| x[0].square().gather(0, &index([0, 1, 1, 0, 1, 0], &[3, 2]))),
         r("gather_empty", |x| x[0].sum() + x[0].gather(1, &index([], &[2, 0])).sum()),
+        s("scatter_1", |x| x[0].scatter(1, &index([0, 3, 1, 1, 2, 0], &[2, 3]), &x[1]).square()),
+        s("scatter_0", |x| x[0].scatter(0, &index([0, 1, 1, 1, 0, 0], &[2, 3]), &x[1]).square()),
         s("scatter_add", |x| x[0].scatter_add(1, &index([0, 3, 3, 1, 1, 1], &[2, 3]), &x[1]).square()),
         r("index_select_0", |x| x[0].square().index_select(0, &index([1, 0, 1], &[3]))),
         r("index_select_1", |x| x[0].square().index_select(-1, &index([3, 3, 0, 1], &[4]))),
         row("index_add", &[&[&[3, 4], &[2, 4]], &[&[2, 3], &[2, 3]]], (-2.0, 2.0), |x| {
             x[0].index_add(0, &index([1, 1], &[2]), &x[1]).square()
         }),
+        r("take", |x| x[0].square().take(&index([0, 7, 7, 3], &[2, 2]))),
     ]
 }
 
@@ -307,6 +356,7 @@ fn products() -> Vec<Row> {
         &[&[17, 33], &[33, 19]],
     ];
     let square: Shapes = &[&[&[3, 4], &[4, 2]], &[&[5, 1], &[1, 5]]];
+    let symmetrised: Shapes = &[&[&[3, 3]], &[&[2, 2, 2]], &[&[1, 1]]];
     let r = |name, shapes, f| row(name, shapes, (-1.0, 1.0), f);
     vec![
         r("matmul", matmul, |x| x[0].matmul(&x[1])),
@@ -325,5 +375,119 @@ fn products() -> Vec<Row> {
             |x| x[0].linear(&x[1], Some(&x[2])),
         ),
         r("linear_no_bias", &[&[&[3, 4], &[2, 4]], &[&[0, 4], &[2, 4]]], |x| x[0].linear(&x[1], None)),
+        r("eigh_values", &[&[&[3, 3]], &[&[2, 2, 2]], &[&[0, 0]]], |x| (&x[0] + x[0].transpose(-1, -2)).eigh().0.exp()),
+        // Squares: the sign of an eigenvector is free.
+        r("eigh_vectors", &[&[&[3, 3]], &[&[2, 2, 2]]], |x| (&x[0] + x[0].transpose(-1, -2)).eigh().1.square())
+            .distinct(),
+        r("einsum_mm", square, |x| Tensor::einsum("ij,jk->ki", &[&x[0], &x[1]])),
+        r("einsum_bmm", &[&[&[2, 3, 2], &[2, 2, 4]]], |x| Tensor::einsum("bij,bjk->bik", &[&x[0], &x[1]])),
+        r("einsum_outer", &[&[&[3], &[2]]], |x| Tensor::einsum("i,j->ij", &[&x[0], &x[1]])),
+        r("einsum_diagonal", &[&[&[3, 3]]], |x| Tensor::einsum("ii->i", &[&x[0]]).square()),
+        r("einsum_sum", &[&[&[2, 3, 2], &[3, 2]]], |x| Tensor::einsum("aij,ij->a", &[&x[0], &x[1]])),
+        r("einsum_three", &[&[&[2, 3], &[3, 2], &[2, 2]]], |x| Tensor::einsum("ij,jk,kl->il", &[&x[0], &x[1], &x[2]])),
+        r("eigh_values", symmetrised, |x| (&x[0] + x[0].transpose(-2, -1)).eigh().0),
+        r("eigh_vectors", symmetrised, |x| (&x[0] + x[0].transpose(-2, -1)).eigh().1).distinct(),
+    ]
+}
+
+fn convolutions() -> Vec<Row> {
+    let line: Shapes =
+        &[&[&[2, 2, 7], &[4, 2, 3], &[4]], &[&[1, 2, 5], &[2, 2, 2], &[2]], &[&[0, 2, 5], &[1, 2, 3], &[1]]];
+    let plane: Shapes = &[
+        &[&[1, 2, 5, 6], &[2, 2, 3, 2], &[2]],
+        &[&[2, 2, 4, 4], &[4, 2, 1, 1], &[4]],
+        &[&[2, 1, 6, 5], &[3, 1, 3, 3], &[3]],
+    ];
+    let grouped: Shapes = &[
+        &[&[1, 4, 5, 4], &[4, 2, 3, 3], &[4]],
+        &[&[2, 2, 4, 4], &[2, 1, 2, 2], &[2]],
+        &[&[1, 2, 3, 4], &[6, 1, 3, 3], &[6]],
+    ];
+    let space: Shapes = &[&[&[1, 2, 3, 4, 3], &[2, 2, 2, 3, 2], &[2]]];
+    let back_line: Shapes = &[&[&[2, 2, 4], &[2, 3, 3], &[3]], &[&[1, 2, 1], &[2, 1, 2], &[1]]];
+    let back: Shapes = &[&[&[1, 2, 3, 4], &[2, 3, 3, 2], &[3]], &[&[2, 2, 2, 2], &[2, 1, 2, 2], &[1]]];
+    let back_grouped: Shapes = &[&[&[1, 4, 2, 3], &[4, 2, 2, 3], &[4]], &[&[2, 2, 2, 2], &[2, 1, 3, 3], &[2]]];
+    let back_space: Shapes = &[&[&[1, 2, 2, 3, 2], &[2, 2, 2, 2, 2], &[2]]];
+    let r = |name, shapes, f| row(name, shapes, (-1.0, 1.0), f);
+    vec![
+        r("conv1d", line, |x| x[0].conv1d(&x[1], Some(&x[2]), ConvConfig::default())),
+        r("conv1d_strided", line, |x| {
+            x[0].conv1d(&x[1], Some(&x[2]), ConvConfig::default().stride([2]).padding([2]).dilation([2]))
+        }),
+        r("conv2d", plane, |x| x[0].conv2d(&x[1], Some(&x[2]), ConvConfig::default())),
+        r("conv2d_same", plane, |x| x[0].conv2d(&x[1], Some(&x[2]), ConvConfig::default().padding([1, 1]))),
+        r("conv2d_strided", plane, |x| {
+            x[0].conv2d(&x[1], Some(&x[2]), ConvConfig::default().stride([2, 3]).padding([1, 2]))
+        }),
+        r("conv2d_dilated", plane, |x| {
+            x[0].conv2d(&x[1], None, ConvConfig::default().dilation([2, 3]).padding([2, 1])) + x[2].sum()
+        }),
+        r("conv2d_grouped", grouped, |x| {
+            x[0].conv2d(&x[1], Some(&x[2]), ConvConfig::default().groups(2).padding([1, 1]))
+        }),
+        r("conv3d", space, |x| {
+            x[0].conv3d(&x[1], Some(&x[2]), ConvConfig::default().stride([1, 2, 1]).padding([1, 1, 0]))
+        }),
+        r("conv_transpose1d", back_line, |x| {
+            let config = ConvConfig::default().stride([2]).padding([1]).output_padding([1]);
+            x[0].conv_transpose1d(&x[1], Some(&x[2]), config)
+        }),
+        r("conv_transpose2d", back, |x| x[0].conv_transpose2d(&x[1], Some(&x[2]), ConvConfig::default())),
+        r("conv_transpose2d_strided", back, |x| {
+            let config = ConvConfig::default().stride([2, 3]).padding([1, 0]).output_padding([1, 2]);
+            x[0].conv_transpose2d(&x[1], Some(&x[2]), config)
+        }),
+        r("conv_transpose2d_grouped", back_grouped, |x| {
+            x[0].conv_transpose2d(&x[1], Some(&x[2]), ConvConfig::default().groups(2).dilation([2, 1]))
+        }),
+        r("conv_transpose3d", back_space, |x| {
+            x[0].conv_transpose3d(&x[1], Some(&x[2]), ConvConfig::default().stride([2, 1, 1]).padding([1, 0, 0]))
+        }),
+    ]
+}
+
+fn windows() -> Vec<Row> {
+    let image: Shapes = &[&[&[1, 2, 5, 6]], &[&[2, 1, 4, 4]], &[&[0, 2, 4, 4]], &[&[2, 4, 5]]];
+    let line: Shapes = &[&[&[2, 2, 7]], &[&[1, 1, 5]]];
+    let space: Shapes = &[&[&[1, 2, 4, 3, 4]]];
+    let batch: Shapes = &[&[&[1, 2, 5, 6]], &[&[2, 1, 4, 4]]];
+    let r = |name, shapes, f| row(name, shapes, (-2.0, 2.0), f);
+    let p2 = |name, f| row(name, image, (-2.0, 2.0), f);
+    vec![
+        r("max_pool1d", line, |x| x[0].square().max_pool1d([2])).distinct(),
+        p2("max_pool2d", |x| x[0].square().max_pool2d([2, 2])).distinct(),
+        p2("max_pool2d_overlap", |x| {
+            x[0].square().max_pool2d(PoolConfig::new([3, 2]).stride([1, 1]).padding([1, 0]).dilation([1, 2]))
+        })
+        .distinct(),
+        p2("max_pool2d_index", |x| x[0].max_pool2d_with_indices([2, 2]).1).distinct().without_gradient(),
+        r("max_pool3d", space, |x| x[0].square().max_pool3d([2, 2, 2])).distinct(),
+        r("max_unpool2d", &[&[&[1, 2, 4, 4]]], |x| {
+            let (values, places) = x[0].max_pool2d_with_indices([2, 2]);
+            values.square().max_unpool2d(&places, [4, 4])
+        })
+        .distinct(),
+        r("avg_pool1d", line, |x| x[0].square().avg_pool1d(PoolConfig::new([3]).stride([2]).padding([1]))),
+        p2("avg_pool2d", |x| x[0].square().avg_pool2d([2, 2])),
+        p2("avg_pool2d_padded", |x| {
+            let config =
+                PoolConfig::new([3, 2]).stride([2, 1]).padding([1, 1]).count_include_pad(false).ceil_mode(true);
+            x[0].square().avg_pool2d(config)
+        }),
+        r("avg_pool3d", space, |x| x[0].square().avg_pool3d([2, 2, 2])),
+        p2("adaptive_avg_pool2d", |x| x[0].square().adaptive_avg_pool2d([2, 3])),
+        p2("adaptive_max_pool2d", |x| x[0].square().adaptive_max_pool2d([2, 3])).distinct(),
+        r("unfold2d", batch, |x| x[0].square().unfold2d(PoolConfig::new([2, 3]).stride([1, 2]).padding([1, 0]))),
+        r("fold2d", &[&[&[1, 8, 6]]], |x| x[0].square().fold2d([3, 4], PoolConfig::new([2, 2]).stride([1, 1]))),
+        r("interpolate_nearest", batch, |x| x[0].square().interpolate([7, 3], Interpolation::Nearest)),
+        r("interpolate_linear", batch, |x| {
+            x[0].square().interpolate([7, 3], Interpolation::Linear { align_corners: false })
+        }),
+        r("interpolate_aligned", batch, |x| {
+            x[0].square().interpolate([3, 9], Interpolation::Linear { align_corners: true })
+        }),
+        r("interpolate_scale", line, |x| {
+            x[0].square().interpolate_scale(&[1.5], Interpolation::Linear { align_corners: false })
+        }),
     ]
 }

@@ -1,6 +1,8 @@
 //! Reading golden files: `NAME.json` lists cases, `NAME.npz` holds their numbers end to end as `f` and `i`
 //! (written by `scripts/goldens/common.py`), and comparing tensors with them.
 
+#![allow(dead_code, reason = "each test that includes this file uses a part of it")]
+
 use gradus_tensor::{DType, Tensor, io::read_npz};
 use serde_json::Value;
 use std::path::Path;
@@ -120,6 +122,10 @@ impl Args<'_> {
     pub fn ints(&self, name: &str) -> Vec<isize> {
         let list = self.0[name].as_array().unwrap_or_else(|| panic!("{name} in {}", self.0));
         list.iter().map(|v| v.as_i64().unwrap() as isize).collect()
+    }
+    pub fn floats(&self, name: &str) -> Vec<f64> {
+        let list = self.0[name].as_array().unwrap_or_else(|| panic!("{name} in {}", self.0));
+        list.iter().map(|v| v.as_f64().unwrap()).collect()
     }
     /// `N` sizes, or `default` in each place where the argument is not given.
     pub fn sizes<const N: usize>(&self, name: &str, default: usize) -> [usize; N] {

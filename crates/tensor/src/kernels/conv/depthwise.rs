@@ -56,9 +56,12 @@ pub(super) fn backward_input<T: Real>(s: &ConvShape, gy: &[T], w: &[T], gx: &mut
     group.run(gy, w, None, gx);
 }
 
+/// One combination of lanes, and the stage offset and weight of each tap.
+type Pass<'a> = ([&'a Lane; 3], Vec<(usize, usize)>);
+
 impl Group {
     /// For each combination of lanes: the lanes, and the stage offset and weight of each tap.
-    fn passes(&self) -> Vec<([&Lane; 3], Vec<(usize, usize)>)> {
+    fn passes(&self) -> Vec<Pass<'_>> {
         let mut passes = Vec::new();
         let [_, ky, kx] = self.kernel;
         for z in &self.lanes[0] {

@@ -220,8 +220,8 @@ fn reduce<T: Real>(s: &ConvShape, tiles: &Tiles<T>, plan: &Plan, sums: &mut [T],
     let all = panels * plan.n * plan.columns;
     let (first, others) = sums.split_at_mut(all);
     if plan.splits > 1 {
-        par::for_each_chunk_mut(first, par::chunk_len(all), |i, chunk| {
-            let at = i * par::chunk_len(all);
+        par::for_each_chunk_mut(first, par::GRAIN, |i, chunk| {
+            let at = i * par::GRAIN;
             for split in 0..plan.splits - 1 {
                 let other = &others[split * all + at..][..chunk.len()];
                 chunk.iter_mut().zip(other).for_each(|(a, &b)| *a += b);

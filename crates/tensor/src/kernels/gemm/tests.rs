@@ -28,7 +28,9 @@ fn case<T: Real>(m: usize, n: usize, k: usize, layout: usize, alpha: f64, beta: 
     let before = c.clone();
     let terms = real(&noise(n, 4));
     let epilogue = Epilogue { bias: bias.then_some(&terms[..]), relu };
-    gemm(m, n, k, T::from_f64(alpha), &a, sa, &b, sb, T::from_f64(beta), &mut c, sc, epilogue);
+    gemm_batched(1, m, n, k, T::from_f64(alpha), &a, sa, &b, sb, T::from_f64(beta), &mut c, sc, epilogue, |_| {
+        (0, 0, 0)
+    });
     let mut touched = vec![false; c.len()];
     for i in 0..m {
         for j in 0..n {
@@ -106,7 +108,7 @@ fn the_result_does_not_depend_on_the_number_of_threads() {
     for threads in [1, 2, 3] {
         par::set_threads(threads);
         let mut c = vec![0.0f32; m * n];
-        gemm(m, n, k, 1.0, &a, (k, 1), &b, (1, k), 0.0, &mut c, (n, 1), Epilogue::default());
+        gemm_batched(1, m, n, k, 1.0, &a, (k, 1), &b, (1, k), 0.0, &mut c, (n, 1), Epilogue::default(), |_| (0, 0, 0));
         results.push(c.iter().map(|v| v.to_bits()).collect::<Vec<_>>());
     }
     assert!(results.windows(2).all(|w| w[0] == w[1]));
@@ -118,12 +120,27 @@ fn nan_and_infinity_pass_through() {
     let a = [f32::NAN, 0.0, 0.0, f32::INFINITY];
     let eye = [1.0f32, 0.0, 0.0, 1.0];
     let relu = Epilogue { bias: None, relu: true };
-    gemm(2, 2, 2, 1.0, &a, (2, 1), &eye, (2, 1), 0.0, &mut c, (2, 1), relu);
+    gemm_batched(1, 2, 2, 2, 1.0, &a, (2, 1), &eye, (2, 1), 0.0, &mut c, (2, 1), relu, |_| (0, 0, 0));
     assert!(c[0].is_nan() && c[3] == f32::INFINITY);
 }
 
 #[test]
 #[should_panic(expected = "leaves its slices")]
 fn a_short_slice_is_refused() {
-    gemm(2, 2, 2, 1.0f32, &[0.0; 3], (2, 1), &[0.0; 4], (2, 1), 0.0, &mut [0.0; 4], (2, 1), Epilogue::default());
+    gemm_batched(
+        1,
+        2,
+        2,
+        2,
+        1.0f32,
+        &[0.0; 3],
+        (2, 1),
+        &[0.0; 4],
+        (2, 1),
+        0.0,
+        &mut [0.0; 4],
+        (2, 1),
+        Epilogue::default(),
+        |_| (0, 0, 0),
+    );
 }

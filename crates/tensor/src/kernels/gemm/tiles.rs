@@ -146,6 +146,9 @@ fn one_product<T: Real>(tiles: &Tiles<T>, plan: &Plan, job: &Job<T>, scratch: &m
     }
 }
 
+/// Runs a task for each number below a count, on the pool or not.
+type Each<'a> = dyn Fn(usize, &(dyn Fn(usize) + Sync)) + 'a;
+
 /// Makes the copies of both operands that the plan asks for, for some steps.
 fn copy_operands<T: Real>(
     tiles: &Tiles<T>,
@@ -153,7 +156,7 @@ fn copy_operands<T: Real>(
     job: &Job<T>,
     steps: &Range<usize>,
     (a_copy, b_copy): (&mut [T], &mut [T]),
-    each: &dyn Fn(usize, &(dyn Fn(usize) + Sync)),
+    each: &Each,
 ) {
     let ranges: Vec<Range<usize>> = depths(steps).collect();
     let first_panel = if plan.direct_b { plan.panels - 1 } else { 0 };
