@@ -9,8 +9,10 @@ use std::ops::Range;
 
 /// Elements of the stage that are made at once.
 const STAGE: usize = 1 << 20;
-/// Depth of one block of the reduction.
-const KC: usize = 512;
+/// Most steps in one block of the reduction: the weights of a panel stay in the first-level cache.
+const KC: usize = 320;
+/// Rows of outputs shorter than this are cut into tiles regardless of where a row ends.
+const SHORT: usize = 8;
 /// Floating-point operations that make a task of their own.
 const TASK_FLOPS: usize = 3_000_000;
 /// Elements of a task's buffer of results.
@@ -86,8 +88,10 @@ struct Pass<'a> {
     table: Vec<u32>,
     /// Offset of each step's weight.
     taps: Vec<usize>,
-    /// Rows and vectors of a tile.
+    /// Rows of a tile.
     mr: usize,
+    /// Stage offset of each output of a chunk of images, if rows are short.
+    places: Option<Vec<u32>>,
     vectors: usize,
     panels: usize,
     /// Rows of outputs in a task.
@@ -111,13 +115,19 @@ impl<'a> Pass<'a> {
         let taps = steps().map(|(c, _, tap)| c * g.weight.source + tap).collect();
         let width = lanes[2].count;
         let vectors = g.m.div_ceil(tiles.lanes);
-        let (mr, nv) = best_tile(tiles, width, vectors);
+        let (mut mr, mut nv) = best_tile(tiles, width, vectors);
+        let places = (width < SHORT).then(|| places(g, lanes, images));
+        if places.is_some() {
+            // Each output has a pointer of its own, as the weights have in their gradient.
+            nv = vectors.div_ceil(vectors.div_ceil(tiles.max_vectors.min(3)));
+            mr = (tiles.max_rows)(Walk::Spread, nv);
+        }
         let panels = vectors.div_ceil(nv);
         let columns = vectors.div_ceil(panels) * tiles.lanes;
         let all = images * lanes[0].count * lanes[1].count;
         let by_work = TASK_FLOPS / (2 * width * columns * table.len().max(1)).max(1);
         let rows = by_work.max(POSITIONS / width).clamp(1, (RESULTS / (width * columns)).max(1)).min(all);
-        Pass { g, lanes, table, taps, mr, vectors, panels, rows }
+        Pass { g, lanes, table, taps, mr, places, vectors, panels, rows }
     }
 
     /// Columns of a panel in the packed weights.
@@ -158,6 +168,21 @@ impl<'a> Pass<'a> {
             }
         });
     }
+}
+
+/// Stage offsets of all outputs of `images` images.
+fn places(g: &Gather, lanes: [&Lane; 3], images: usize) -> Vec<u32> {
+    let ([sz, sy, sx], image) = (g.stage.strides(), g.stage.image());
+    let mut places = Vec::with_capacity(images * lanes.iter().map(|l| l.count).product::<usize>());
+    for n in 0..images {
+        for z in 0..lanes[0].count {
+            for y in 0..lanes[1].count {
+                let base = n * image + z * sz + y * sy;
+                places.extend((0..lanes[2].count).map(|x| (base + x * sx) as u32));
+            }
+        }
+    }
+    places
 }
 
 /// Rows and vectors of the tile that wastes least on outputs of `width` in a row and `vectors`.
@@ -321,26 +346,34 @@ impl<T: Real> Job<'_, T> {
         let strides = g.stage.strides();
         let image = g.stage.image();
         let width = pass.lanes[2].count;
-        let blocks = width.div_ceil(pass.mr);
-        let depth = pass.table.len();
+        let (depth, step) = (pass.table.len(), pass.columns(self.tiles));
         let group_base = group * g.c * g.stage.plane();
-        let step = pass.columns(self.tiles);
         let bias = self.bias.map_or(std::ptr::null(), |b| b[b.len() / g.groups * group + first..].as_ptr());
-        for d in 0..depth.div_ceil(KC).max(1) {
-            let ks = d * KC..depth.min((d + 1) * KC);
-            for (i, row) in rows.clone().enumerate() {
-                let [n, z, y] = self.place(row);
-                let base = n * image + group_base + z * strides[0] + y * strides[1];
+        // Runs of outputs that are cut into tiles: rows, or all at once if these are short.
+        let (runs, len) = if pass.places.is_some() { (1, rows.len() * width) } else { (rows.len(), width) };
+        let blocks = len.div_ceil(pass.mr);
+        let parts = depth.div_ceil(KC).max(1);
+        for d in 0..parts {
+            let ks = d * depth / parts..(d + 1) * depth / parts;
+            for i in 0..runs {
+                let [n, z, y] = self.place(rows.start + i);
+                let base = match pass.places {
+                    Some(_) => group_base,
+                    None => n * image + group_base + z * strides[0] + y * strides[1],
+                };
                 for block in 0..blocks {
-                    let (x, end) = (block * width / blocks, (block + 1) * width / blocks);
-                    // With no steps nothing is read, and the stage may be empty.
-                    let a = self.stage.as_ptr().wrapping_add(base + x);
+                    let (x, end) = (block * len / blocks, (block + 1) * len / blocks);
+                    let (walk, a, spread) = match &pass.places {
+                        Some(places) => (Walk::Spread, base, places[rows.start * width + x..].as_ptr()),
+                        None => (Walk::Table, base + x, std::ptr::null()),
+                    };
                     let tile = Tile {
                         k: ks.len(),
-                        a,
+                        // With no steps nothing is read, and the stage may be empty.
+                        a: self.stage.as_ptr().wrapping_add(a),
                         a_step: 0,
                         table: pass.table[ks.start..].as_ptr(),
-                        spread: std::ptr::null(),
+                        spread,
                         b: self.packed[ks.start * step..].as_ptr(),
                         b_step: step,
                         c: results[(i * width + x) * columns..].as_mut_ptr(),
@@ -352,8 +385,8 @@ impl<T: Real> Job<'_, T> {
                         relu: false,
                     };
                     // SAFETY: the stage holds every offset of the table from every output's base,
-                    // the packed weights whole panels, the results this row.
-                    unsafe { (self.tiles.kernel)(Walk::Table, end - x, nv)(&tile) };
+                    // the packed weights whole panels, the results this run.
+                    unsafe { (self.tiles.kernel)(walk, end - x, nv)(&tile) };
                 }
             }
         }

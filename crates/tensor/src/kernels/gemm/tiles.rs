@@ -13,6 +13,8 @@ const KC: usize = 256;
 const DIRECT_ROWS: usize = 16;
 /// Depth up to which `b` is read where it lies rather than copied.
 const DIRECT_DEPTH: usize = 64;
+/// The same where there are few rows, and limit of what counts as few.
+const DIRECT_FEW: usize = 128;
 /// Elements of `b` that a task works through at once: they fit the second-level cache.
 const GROUP: usize = 128 * 1024;
 /// Floating-point operations that make a task of their own.
@@ -54,7 +56,8 @@ impl Plan {
         let panels = vectors.div_ceil(widest);
         let blocks = m.div_ceil((tiles.max_rows)(walk, vectors.div_ceil(panels)));
         let copy_a = near && (job.a.row != 1 || k > 8 && (panels > 2 || m > 64));
-        let direct_b = job.b.col == 1 && (m <= DIRECT_ROWS || k <= DIRECT_DEPTH);
+        let shallow = k <= DIRECT_DEPTH || k <= DIRECT_FEW && m <= DIRECT_FEW;
+        let direct_b = job.b.col == 1 && (m <= DIRECT_ROWS || shallow);
         let tasks = (2 * m * n * k / TASK_FLOPS).clamp(1, 32);
         // Rectangles about as high as wide; for a shallow product long rows, which it mostly writes.
         let even = ((tasks * m) as f64 / n as f64).sqrt().round() as usize;
