@@ -55,6 +55,9 @@ pub trait ModelConfig: Serialize + DeserializeOwned + Default {
     fn init(&self) -> Self::Model;
 }
 
+/// The fields of a model's configuration, as they are stored.
+type Config = Map<String, Value>;
+
 /// One row of [`MODELS`].
 pub struct ModelRow {
     /// The name in recipes and checkpoints.
@@ -67,9 +70,9 @@ pub struct ModelRow {
     pub classes: usize,
     /// What its outputs mean.
     pub output: Output,
-    defaults: fn() -> Map<String, Value>,
-    check: fn(&Map<String, Value>) -> Result<(), String>,
-    build: fn(&Map<String, Value>) -> Result<Box<dyn Forward>, String>,
+    defaults: fn() -> Config,
+    check: fn(&Config) -> Result<(), String>,
+    build: fn(&Config) -> Result<Box<dyn Forward>, String>,
 }
 
 const fn row<C: ModelConfig>(
@@ -94,7 +97,7 @@ const fn row<C: ModelConfig>(
     }
 }
 
-fn parse<C: ModelConfig>(config: &Map<String, Value>) -> Result<C, String> {
+fn parse<C: ModelConfig>(config: &Config) -> Result<C, String> {
     let typed: C = serde_json::from_value(Value::Object(config.clone())).map_err(|e| e.to_string())?;
     typed.check()?;
     Ok(typed)
