@@ -56,7 +56,14 @@ def resize(x, size, mode, align_corners, factors=None):
     return F.interpolate(x, size, factors, {3: "linear", 4: "bilinear", 5: "trilinear"}[x.dim()], align_corners)
 
 
+def eigh(x):
+    """Eigenvalues of x + x^T and the squares of the eigenvectors, whose sign is free."""
+    values, vectors = torch.linalg.eigh(x + x.mT)
+    return values, vectors**2
+
+
 REF = {
+    "eigh": eigh,
     "add": torch.add, "sub": torch.sub, "mul": torch.mul, "div": torch.div, "maximum": torch.maximum,
     "minimum": torch.minimum, "pow_tensor": torch.pow, "pow": lambda x, p: x.pow(p),
     "add_scalar": lambda x, c: x + c, "rsub_scalar": lambda x, c: c - x, "mul_scalar": lambda x, c: x * c,
@@ -277,6 +284,8 @@ def products():
                              ("ij,jk,kl->il", ((2, 3), (3, 2), (2, 2))), ("ijk->j", ((2, 3, 2),)), ("ij,ij->i", ((2, 3), (2, 3))),
                              ("ij,jk", ((2, 3), (3, 2)))):
         case("einsum", [D.uniform(s) for s in shapes], equation=equation)
+    case("eigh", [D.uniform((4, 4))])
+    case("eigh", [D.uniform((2, 3, 3))])
     case("linear", [D.uniform((3, 4)), D.uniform((2, 4)), D.uniform((2,))])
     case("linear", [D.uniform((2, 2, 4)), D.uniform((3, 4))])
     case("linear", [D.uniform((4,)), D.uniform((3, 4)), D.uniform((3,))])

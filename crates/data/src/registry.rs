@@ -3,6 +3,9 @@
 use crate::{DataError, TensorDataset, digits, mnist, stratified_split};
 use std::path::Path;
 
+/// The training and the test part, or why they cannot be had.
+type Parts = Result<(TensorDataset, TensorDataset), DataError>;
+
 /// One data set: what `gradus list` shows, and how it is loaded.
 pub struct DatasetInfo {
     /// The name in recipes.
@@ -17,7 +20,7 @@ pub struct DatasetInfo {
     pub source: &'static str,
     /// The files its directory must hold, or `None` if it is bundled.
     pub files: Option<&'static str>,
-    load: fn(&Path, u64) -> Result<(TensorDataset, TensorDataset), DataError>,
+    load: fn(&Path, u64) -> Parts,
 }
 
 impl DatasetInfo {
@@ -27,7 +30,7 @@ impl DatasetInfo {
     ///
     /// # Errors
     /// If it lives in files and `dir` is `None`, or the files are missing or damaged.
-    pub fn load(&self, dir: Option<&Path>, split_seed: u64) -> Result<(TensorDataset, TensorDataset), DataError> {
+    pub fn load(&self, dir: Option<&Path>, split_seed: u64) -> Parts {
         match (dir, self.files) {
             (None, Some(files)) => Err(DataError::NoDirectory { name: self.name, files }),
             (dir, _) => (self.load)(dir.unwrap_or(Path::new("")), split_seed),

@@ -55,8 +55,8 @@ pub trait ModelConfig: Serialize + DeserializeOwned + Default {
     fn init(&self) -> Self::Model;
 }
 
-/// The fields of a model's configuration, as they are stored.
-type Config = Map<String, Value>;
+/// A model with fresh weights, or what is wrong with its configuration.
+type Built = Result<Box<dyn Forward>, String>;
 
 /// One row of [`MODELS`].
 pub struct ModelRow {
@@ -70,9 +70,9 @@ pub struct ModelRow {
     pub classes: usize,
     /// What its outputs mean.
     pub output: Output,
-    defaults: fn() -> Config,
-    check: fn(&Config) -> Result<(), String>,
-    build: fn(&Config) -> Result<Box<dyn Forward>, String>,
+    defaults: fn() -> Map<String, Value>,
+    check: fn(&Map<String, Value>) -> Result<(), String>,
+    build: fn(&Map<String, Value>) -> Built,
 }
 
 const fn row<C: ModelConfig>(
@@ -97,7 +97,7 @@ const fn row<C: ModelConfig>(
     }
 }
 
-fn parse<C: ModelConfig>(config: &Config) -> Result<C, String> {
+fn parse<C: ModelConfig>(config: &Map<String, Value>) -> Result<C, String> {
     let typed: C = serde_json::from_value(Value::Object(config.clone())).map_err(|e| e.to_string())?;
     typed.check()?;
     Ok(typed)

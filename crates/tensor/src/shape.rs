@@ -238,6 +238,11 @@ impl<const N: usize> IntoDims for [isize; N] {
         self.to_vec()
     }
 }
+impl<const N: usize> IntoDims for &[isize; N] {
+    fn into_dims(self) -> Vec<isize> {
+        self.to_vec()
+    }
+}
 impl IntoDims for &[isize] {
     fn into_dims(self) -> Vec<isize> {
         self.to_vec()

@@ -122,7 +122,7 @@ fn expand(t: &Tensor, m: &Model, dim: usize, to: usize) -> (Tensor, Model) {
 
 fn reshape(t: &Tensor, m: &Model, b: usize) -> (Tensor, Model) {
     let n: usize = m.shape.iter().product();
-    let divisors: Vec<usize> = (1..=n).filter(|d| n % d == 0).collect();
+    let divisors: Vec<usize> = (1..=n).filter(|&d| n.is_multiple_of(d)).collect();
     let first = *divisors.get(b % divisors.len().max(1)).unwrap_or(&1);
     let shape = vec![first, n / first];
     (t.reshape(&shape), Model { shape, source: m.source.clone() })
@@ -286,7 +286,8 @@ fn views_share_their_elements() {
 #[test]
 fn shape_mistakes_say_what_is_wrong() {
     let (a, b) = (numbered(&[2, 3]), numbered(&[4, 3]));
-    let cases: [(&str, &dyn Fn(), &[&str]); 8] = [
+    type Mistake<'a> = (&'a str, &'a dyn Fn(), &'a [&'a str]);
+    let cases: [Mistake; 8] = [
         ("add", &|| drop(&a + &b), &["add", "[2, 3]", "[4, 3]"]),
         ("mm", &|| drop(a.mm(&b)), &["matmul", "[2, 3]", "[4, 3]"]),
         ("matmul", &|| drop(a.matmul(&b)), &["matmul", "[2, 3]", "[4, 3]"]),

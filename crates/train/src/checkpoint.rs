@@ -101,7 +101,7 @@ impl Card {
         if p.shape[..] != *row.input {
             return Err(format!("its images are {:?}, but `{}` takes {:?}", p.shape, row.name, row.input));
         }
-        if p.mean.len() != p.shape[0] || p.std.len() != p.shape[0] || !p.std.iter().all(|s| *s > 0.0) {
+        if p.mean.len() != p.shape[0] || p.std.len() != p.shape[0] || p.std.iter().any(|s| s.is_nan() || *s <= 0.0) {
             return Err(format!(
                 "its scaling (mean {:?}, deviation {:?}) fits no {} channels",
                 p.mean, p.std, p.shape[0]

@@ -233,4 +233,3 @@ fn run_crate<T: Real>(
         }
     });
 }
-

@@ -101,10 +101,9 @@ fn convolve(s: ConvShape, x: &Tensor, w: &Tensor, bias: Option<&Tensor>) -> Tens
         ctx.set(0, || input_grad(s, ctx.grad(), &sw));
         ctx.set(1, || weight_grad(s, ctx.grad(), &sx));
         if cb.is_some() {
-            ctx.set(2, || {
-                let others: Vec<isize> = (0..ctx.grad().rank() as isize).filter(|&d| d != 1).collect();
-                ctx.grad().sum_dim(others, false)
-            });
+            // The plane of each channel first, then the batch: runs of neighbours, no copy.
+            let spatial: Vec<isize> = (2..ctx.grad().rank() as isize).collect();
+            ctx.set(2, || ctx.grad().sum_dim(spatial, false).sum_dim(0, false));
         }
     };
     match bias {

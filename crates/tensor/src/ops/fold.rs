@@ -9,6 +9,9 @@ use crate::{PoolConfig, Tensor, dispatch_float, fail};
 #[track_caller]
 fn patches(op: &str, n: usize, c: usize, input: [usize; 2], config: &PoolConfig<2>) -> PatchShape {
     let PoolConfig { kernel, stride, padding, dilation, .. } = *config;
+    if config.ceil_mode {
+        fail(op, "patches do not leave the padded image: ceil_mode is for pooling");
+    }
     let mut output = [0; 2];
     for d in 0..2 {
         if kernel[d] == 0 || stride[d] == 0 || dilation[d] == 0 {

@@ -5,9 +5,10 @@
 
 use super::conv::lift;
 use crate::autograd::record;
-use crate::dtype::DType;
+use crate::dtype::Element;
 use crate::kernels::pool::{self, Divisor, PoolShape};
 use crate::shape::Shape;
+use crate::storage::Plain;
 use crate::{Tensor, dispatch_float, fail};
 
 /// The windows of a pooling operation over `N` spatial dimensions. An array of extents stands for
@@ -148,6 +149,13 @@ fn pool_shape<const N: usize>(op: &str, x: &Tensor, c: &PoolConfig<N>) -> PoolSh
     }
 }
 
+/// Values and places of one shape, both written by `fill`.
+fn build_two<T: Plain + Element>(shape: Shape, fill: impl FnOnce(&mut [T], &mut [i64])) -> (Tensor, Tensor) {
+    let mut values = None;
+    let index = Tensor::build::<i64>(shape, |index| values = Some(Tensor::build::<T>(shape, |out| fill(out, index))));
+    (values.expect("the index was built"), index)
+}
+
 /// Where maxima were found in planes of a tensor of shape `whole`.
 #[derive(Clone)]
 struct Places {
@@ -237,33 +245,25 @@ impl Tensor {
     #[track_caller]
     fn max_pool<const N: usize>(&self, op: &'static str, c: PoolConfig<N>) -> (Tensor, Tensor) {
         let s = pool_shape(op, self, &c);
-        let pooled = with_spatial::<N>(self, s.output);
-        let places = Places {
-            index: Tensor::full_of(pooled, 0.0, DType::I64),
-            whole: self.shape(),
-            planes: s.planes,
-            pool: Some(s),
-        };
         let src = self.contiguous_data();
-        let values = dispatch_float!(self.dtype(), op, T => {
-            let (src, mut index) = (src.read::<T>(), places.index.write::<i64>());
-            Tensor::build::<T>(pooled, |out| pool::max_pool(&s, &src, out, &mut index))
+        let (values, index) = dispatch_float!(self.dtype(), op, T => {
+            let src = src.read::<T>();
+            build_two::<T>(with_spatial::<N>(self, s.output), |out, index| pool::max_pool(&s, &src, out, index))
         });
-        places.finish(op, self, values)
+        Places { index, whole: self.shape(), planes: s.planes, pool: Some(s) }.finish(op, self, values)
     }
 
     #[track_caller]
     fn adaptive_max_pool<const N: usize>(&self, op: &'static str, output: [usize; N]) -> (Tensor, Tensor) {
         let (planes, input, output) = adaptive(op, self, output);
-        let pooled = with_spatial::<N>(self, output);
-        let places =
-            Places { index: Tensor::full_of(pooled, 0.0, DType::I64), whole: self.shape(), planes, pool: None };
         let src = self.contiguous_data();
-        let values = dispatch_float!(self.dtype(), op, T => {
-            let (src, mut index) = (src.read::<T>(), places.index.write::<i64>());
-            Tensor::build::<T>(pooled, |out| pool::adaptive_max_pool(planes, input, output, &src, out, &mut index))
+        let (values, index) = dispatch_float!(self.dtype(), op, T => {
+            let src = src.read::<T>();
+            build_two::<T>(with_spatial::<N>(self, output), |out, index| {
+                pool::adaptive_max_pool(planes, input, output, &src, out, index)
+            })
         });
-        places.finish(op, self, values)
+        Places { index, whole: self.shape(), planes, pool: None }.finish(op, self, values)
     }
 
     #[track_caller]
@@ -386,6 +386,7 @@ pools!(3 "[N, C, D, H, W] or [C, D, H, W]": max_pool3d max_pool3d_with_indices m
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::DType;
     use crate::autograd::{gradcheck, gradgradcheck};
 
     /// Values without order or ties.

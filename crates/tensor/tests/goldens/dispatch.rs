@@ -201,6 +201,10 @@ fn several(op: &str, x: &[Tensor], a: &Args) -> Option<Vec<Tensor>> {
         "unbind" => t.unbind(a.int("dim")),
         "split_sizes" => t.split_sizes(&a.sizes::<2>("sizes", 0), a.int("dim")),
         "topk" => pair(t.topk(a.size("k"), a.int("dim"), a.flag("largest"))),
+        "eigh" => {
+            let (values, vectors) = (t + t.transpose(-1, -2)).eigh();
+            vec![values, vectors.square()]
+        }
         "split" => t.split(a.size("size"), a.int("dim")),
         "chunk" => t.chunk(a.size("n"), a.int("dim")),
         _ => return None,

@@ -1,6 +1,6 @@
 //! The rows of the op test. To add an operation, add its row to the family it belongs to.
 
-use gradus_tensor::{ConvConfig, DType, Interpolation, PadMode, PoolConfig, Tensor};
+use gradus_tensor::{ConvConfig, DType, ImageLayout, Interpolation, PadMode, PoolConfig, Tensor};
 
 type Shapes = &'static [&'static [&'static [usize]]];
 
@@ -120,6 +120,7 @@ fn steps() -> Vec<Row> {
         r("trunc", |x| x[0].trunc()),
         r("heaviside", |x| x[0].heaviside()),
         r("isnan", |x| x[0].isnan()),
+        r("isinf", |x| x[0].isinf()),
         r("isfinite", |x| x[0].isfinite()),
         r("gt_scalar", |x| x[0].gt_scalar(0.0)),
         r("le_scalar", |x| x[0].le_scalar(0.5)),
@@ -268,6 +269,8 @@ fn views() -> Vec<Row> {
         c("chunk", |x| x[0].chunk(2, 2)[1].square()),
         row("unfold", &[&[&[7, 2]], &[&[5, 3]]], (-2.0, 2.0), |x| x[0].unfold(0, 3, 2).square()),
         row("unfold_overlap", &[&[&[2, 7]], &[&[3, 4]]], (-2.0, 2.0), |x| x[0].unfold(1, 3, 1).square()),
+        r("from_layout", |x| Tensor::from_layout(&x[0], ImageLayout::Whc).square()),
+        r("to_layout", |x| x[0].to_layout(ImageLayout::Hwc).square()),
         r("movedim", |x| x[0].movedim(0, -1).square()),
         row("squeeze_all", CUBE_OR_EMPTY, (-2.0, 2.0), |x| x[0].unsqueeze(1).squeeze_all().square()),
         r("view_as", |x| x[0].contiguous().view_as(&x[0].transpose(0, 1)).square()),
@@ -353,6 +356,7 @@ fn products() -> Vec<Row> {
         &[&[17, 33], &[33, 19]],
     ];
     let square: Shapes = &[&[&[3, 4], &[4, 2]], &[&[5, 1], &[1, 5]]];
+    let symmetrised: Shapes = &[&[&[3, 3]], &[&[2, 2, 2]], &[&[1, 1]]];
     let r = |name, shapes, f| row(name, shapes, (-1.0, 1.0), f);
     vec![
         r("matmul", matmul, |x| x[0].matmul(&x[1])),
@@ -371,12 +375,18 @@ fn products() -> Vec<Row> {
             |x| x[0].linear(&x[1], Some(&x[2])),
         ),
         r("linear_no_bias", &[&[&[3, 4], &[2, 4]], &[&[0, 4], &[2, 4]]], |x| x[0].linear(&x[1], None)),
+        r("eigh_values", &[&[&[3, 3]], &[&[2, 2, 2]], &[&[0, 0]]], |x| (&x[0] + x[0].transpose(-1, -2)).eigh().0.exp()),
+        // Squares: the sign of an eigenvector is free.
+        r("eigh_vectors", &[&[&[3, 3]], &[&[2, 2, 2]]], |x| (&x[0] + x[0].transpose(-1, -2)).eigh().1.square())
+            .distinct(),
         r("einsum_mm", square, |x| Tensor::einsum("ij,jk->ki", &[&x[0], &x[1]])),
         r("einsum_bmm", &[&[&[2, 3, 2], &[2, 2, 4]]], |x| Tensor::einsum("bij,bjk->bik", &[&x[0], &x[1]])),
         r("einsum_outer", &[&[&[3], &[2]]], |x| Tensor::einsum("i,j->ij", &[&x[0], &x[1]])),
         r("einsum_diagonal", &[&[&[3, 3]]], |x| Tensor::einsum("ii->i", &[&x[0]]).square()),
         r("einsum_sum", &[&[&[2, 3, 2], &[3, 2]]], |x| Tensor::einsum("aij,ij->a", &[&x[0], &x[1]])),
         r("einsum_three", &[&[&[2, 3], &[3, 2], &[2, 2]]], |x| Tensor::einsum("ij,jk,kl->il", &[&x[0], &x[1], &x[2]])),
+        r("eigh_values", symmetrised, |x| (&x[0] + x[0].transpose(-2, -1)).eigh().0),
+        r("eigh_vectors", symmetrised, |x| (&x[0] + x[0].transpose(-2, -1)).eigh().1).distinct(),
     ]
 }
 

@@ -14,13 +14,13 @@ const DIRECT_ROWS: usize = 16;
 /// Depth up to which `b` is read where it lies rather than copied.
 const DIRECT_DEPTH: usize = 64;
 /// Elements of `b` that a task works through at once: they fit the second-level cache.
-const GROUP: usize = 32 * 1024;
+const GROUP: usize = 128 * 1024;
 /// Floating-point operations that make a task of their own.
 const TASK_FLOPS: usize = 800_000;
 /// Floating-point operations from which one product of a batch is divided among threads.
 const LARGE_FLOPS: usize = 16_000_000;
 /// Elements of operands that are copied at once.
-const COPIED: usize = 4 << 20;
+const COPIED: usize = 256 * 1024;
 
 /// How one product is cut up: a function of its shape and of the instruction set alone.
 #[derive(Clone, Copy)]
@@ -143,6 +143,9 @@ fn one_product<T: Real>(tiles: &Tiles<T>, plan: &Plan, job: &Job<T>, scratch: &m
     }
 }
 
+/// Runs a task for each number below a count, on the pool or not.
+type Each<'a> = dyn Fn(usize, &(dyn Fn(usize) + Sync)) + 'a;
+
 /// Makes the copies of both operands that the plan asks for, for some steps.
 fn copy_operands<T: Real>(
     tiles: &Tiles<T>,
@@ -150,7 +153,7 @@ fn copy_operands<T: Real>(
     job: &Job<T>,
     steps: &Range<usize>,
     (a_copy, b_copy): (&mut [T], &mut [T]),
-    each: &dyn Fn(usize, &(dyn Fn(usize) + Sync)),
+    each: &Each,
 ) {
     let ranges: Vec<Range<usize>> = depths(steps).collect();
     let first_panel = if plan.direct_b { plan.panels - 1 } else { 0 };
