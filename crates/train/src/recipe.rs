@@ -64,7 +64,7 @@ impl Loss {
     /// The mean loss of a batch.
     ///
     /// # Shapes
-    /// `outputs`: [N, classes]; `labels`: [N] i64; result: [].
+    /// `outputs`: [N, classes]; `labels`: `[N]` i64; result: `[]`.
     ///
     /// # Panics
     /// On other shapes.
