@@ -1,6 +1,6 @@
 //! Define-by-run reverse-mode differentiation.
 //!
-//! Each operation that has a differentiable input adds a [`Vertex`] that holds its local rule and
+//! Each operation that has a differentiable input adds a vertex that holds its local rule and
 //! edges to the vertices of its inputs. [`Tensor::backward`] walks them from the newest to the oldest.
 //! Accumulation and the undoing of broadcasts live here and nowhere else.
 

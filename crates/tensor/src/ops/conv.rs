@@ -316,37 +316,38 @@ macro_rules! convolutions {
     )* } };
 }
 convolutions! {
-    /// Convolution over lines: out[n, o, l] = b[o] + sum over c, k of w[o, c, k] x[n, c, l stride + k dilation - padding].
+    /// Convolution over lines:
+    /// `out[n, o, l] = b[o] + sum over c, k of w[o, c, k] x[n, c, l stride + k dilation - padding]`.
     ///
     /// # Shapes
-    /// x [N, C, L] or [C, L], w [O, C / groups, K], b [O] -> [N, O, (L + 2 padding - dilation (K - 1) - 1) / stride + 1].
+    /// `x [N, C, L] or [C, L], w [O, C / groups, K], b [O] -> [N, O, (L + 2 padding - dilation (K - 1) - 1) / stride + 1]`.
     conv1d conv 1;
     /// Convolution over images: each output position is the sum of a window times the kernel, plus the bias.
     ///
     /// # Shapes
-    /// x [N, C, H, W] or [C, H, W], w [O, C / groups, KH, KW], b [O] -> [N, O, OH, OW] with extents as in [`Tensor::conv1d`].
+    /// `x [N, C, H, W] or [C, H, W], w [O, C / groups, KH, KW], b [O] -> [N, O, OH, OW]` with extents as in [`Tensor::conv1d`].
     conv2d conv 2;
     /// Convolution over volumes. See [`Tensor::conv2d`].
     ///
     /// # Shapes
-    /// x [N, C, D, H, W] or [C, D, H, W], w [O, C / groups, KD, KH, KW], b [O] -> [N, O, OD, OH, OW].
+    /// `x [N, C, D, H, W] or [C, D, H, W], w [O, C / groups, KD, KH, KW], b [O] -> [N, O, OD, OH, OW]`.
     conv3d conv 3;
     /// Transposed convolution over lines: the adjoint of [`Tensor::conv1d`] in its input, which spreads each
     /// position over a window of the result.
     ///
     /// # Shapes
-    /// x [N, C, L] or [C, L], w [C, O / groups, K], b [O] ->
-    /// [N, O, (L - 1) stride - 2 padding + dilation (K - 1) + output_padding + 1].
+    /// `x [N, C, L] or [C, L], w [C, O / groups, K], b [O] ->`
+    /// `[N, O, (L - 1) stride - 2 padding + dilation (K - 1) + output_padding + 1]`.
     conv_transpose1d conv_transpose 1;
     /// Transposed convolution over images, also called deconvolution. See [`Tensor::conv_transpose1d`].
     ///
     /// # Shapes
-    /// x [N, C, H, W] or [C, H, W], w [C, O / groups, KH, KW], b [O] -> [N, O, OH, OW].
+    /// `x [N, C, H, W] or [C, H, W], w [C, O / groups, KH, KW], b [O] -> [N, O, OH, OW]`.
     conv_transpose2d conv_transpose 2;
     /// Transposed convolution over volumes. See [`Tensor::conv_transpose1d`].
     ///
     /// # Shapes
-    /// x [N, C, D, H, W] or [C, D, H, W], w [C, O / groups, KD, KH, KW], b [O] -> [N, O, OD, OH, OW].
+    /// `x [N, C, D, H, W] or [C, D, H, W], w [C, O / groups, KD, KH, KW], b [O] -> [N, O, OD, OH, OW]`.
     conv_transpose3d conv_transpose 3;
 }
 

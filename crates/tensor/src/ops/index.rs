@@ -54,7 +54,7 @@ fn check_index_shape(op: &str, index: &Tensor, of: &Shape, d: usize) {
 }
 
 impl Tensor {
-    /// out[i][j].. = self[i][index[i][j]..].. along `dim` (here 1).
+    /// `out[i][j].. = self[i][index[i][j]..]..` along `dim` (here 1).
     ///
     /// # Shapes
     /// `index` (i64) has this tensor's rank and is no larger except along `dim`; the result has its shape.

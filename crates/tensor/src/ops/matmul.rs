@@ -13,7 +13,7 @@ impl Tensor {
     /// right, leading dimensions broadcast.
     ///
     /// # Shapes
-    /// [n] x [n] -> []; [m, k] x [k, n] -> [m, n]; [.., m, k] x [.., k, n] -> [.., m, n].
+    /// `[n] x [n] -> []; [m, k] x [k, n] -> [m, n]; [.., m, k] x [.., k, n] -> [.., m, n]`.
     ///
     /// # Panics
     /// If the inner extents differ, the leading dimensions do not broadcast, an operand is a scalar,
@@ -130,7 +130,7 @@ impl Tensor {
     /// x W^T + b in one pass: what a fully connected layer computes.
     ///
     /// # Shapes
-    /// x [.., in], W [out, in], b [out] -> [.., out].
+    /// `x [.., in], W [out, in], b [out] -> [.., out]`.
     ///
     /// # Panics
     /// If the shapes do not fit or the elements are not of one float type.

@@ -65,8 +65,8 @@ impl Tensor {
         })
     }
 
-    /// Mean cross entropy of logits [N, C] against class indices [N] (i64):
-    /// -1/N sum_i ln softmax(x_i)[y_i], with softmax, logarithm and choice in one pass.
+    /// Mean cross entropy of logits `[N, C]` against class indices `[N]` (i64):
+    /// `-1/N sum_i ln softmax(x_i)[y_i]`, with softmax, logarithm and choice in one pass.
     ///
     /// # Panics
     /// If the shapes do not fit or a label is not in 0..C.
