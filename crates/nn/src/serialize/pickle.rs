@@ -730,7 +730,7 @@ mod tests {
                 state ^= state >> 7;
                 state ^= state << 17;
                 let r = (state >> 20) as usize;
-                p.push(if r % 4 == 0 { (r >> 8) as u8 } else { ops[(r >> 8) % ops.len()] });
+                p.push(if r.is_multiple_of(4) { (r >> 8) as u8 } else { ops[(r >> 8) % ops.len()] });
             }
             let _ = read(&p);
         }
