@@ -8,7 +8,7 @@ use gradus_tensor::Tensor;
 static FILE: &[u8] = include_bytes!("../assets/digits.csv.gz");
 
 /// The 1,797 bundled scans of handwritten digits: images [1797, 1, 8, 8] as f32 in [0, 1] (ink is 1),
-/// labels [1797] as i64.
+/// labels `[1797]` as i64.
 ///
 /// They come in the order of the UCI file, which is not shuffled by writer.
 ///

@@ -5,7 +5,7 @@ use gradus_tensor::{DType, Tensor};
 use std::path::{Path, PathBuf};
 
 /// Reads the training or the test part of MNIST from its idx files: images [N, 1, 28, 28] as f32 in
-/// [0, 1] (ink is 1), labels [N] as i64 from 0 to 9.
+/// [0, 1] (ink is 1), labels `[N]` as i64 from 0 to 9.
 ///
 /// The files may be gzipped, and named `train-images-idx3-ubyte` or `train-images.idx3-ubyte`.
 ///

@@ -20,7 +20,7 @@ mod stage;
 mod tests;
 mod weight;
 
-use super::micro::Real;
+use super::micro::Float;
 
 /// The shape of a convolution over `n` images; 1-d and 2-d ones have leading ones.
 ///
@@ -142,7 +142,7 @@ impl ConvShape {
 ///
 /// # Panics
 /// If the slices do not have the sizes of `shape`.
-pub fn conv_forward<T: Real>(shape: &ConvShape, x: &[T], w: &[T], bias: Option<&[T]>, out: &mut [T]) {
+pub fn conv_forward<T: Float>(shape: &ConvShape, x: &[T], w: &[T], bias: Option<&[T]>, out: &mut [T]) {
     shape.check(x.len(), w.len(), out.len());
     if let Some(bias) = bias {
         assert!(bias.len() == shape.c_out, "conv: a bias of {} for {} channels", bias.len(), shape.c_out);
@@ -159,7 +159,7 @@ pub fn conv_forward<T: Real>(shape: &ConvShape, x: &[T], w: &[T], bias: Option<&
 ///
 /// # Panics
 /// If the slices do not have the sizes of `shape`.
-pub fn conv_backward_input<T: Real>(shape: &ConvShape, gy: &[T], w: &[T], gx: &mut [T]) {
+pub fn conv_backward_input<T: Float>(shape: &ConvShape, gy: &[T], w: &[T], gx: &mut [T]) {
     shape.check(gx.len(), w.len(), gy.len());
     let shape = shape.simplified();
     if shape.is_depthwise() {
@@ -173,7 +173,7 @@ pub fn conv_backward_input<T: Real>(shape: &ConvShape, gy: &[T], w: &[T], gx: &m
 ///
 /// # Panics
 /// If the slices do not have the sizes of `shape`.
-pub fn conv_backward_weight<T: Real>(shape: &ConvShape, x: &[T], gy: &[T], gw: &mut [T]) {
+pub fn conv_backward_weight<T: Float>(shape: &ConvShape, x: &[T], gy: &[T], gw: &mut [T]) {
     shape.check(x.len(), gw.len(), gy.len());
     let shape = shape.simplified();
     if gw.is_empty() {

@@ -9,7 +9,7 @@
 mod tests;
 mod tiles;
 
-use super::micro::Real;
+use super::micro::Float;
 use super::par;
 use super::simd::{Level, level};
 use std::ops::Range;
@@ -79,7 +79,7 @@ unsafe impl<T: Send + Sync> Send for Job<T> {}
 /// If a slice is shorter than its shape and strides say, if elements of `c` overlap, or if a bias
 /// does not have `n` elements. The outputs must not overlap either (checked in order: they must be
 /// `offsets` apart by at least the extent of one output).
-pub fn gemm_batched<T: Real>(
+pub fn gemm_batched<T: Float>(
     batch: usize,
     m: usize,
     n: usize,
@@ -179,7 +179,7 @@ fn check(
 }
 
 /// The crate `gemm`, one product or column block a task, then the epilogue.
-fn run_crate<T: Real>(
+fn run_crate<T: Float>(
     batch: usize,
     c_strides: (usize, usize),
     job: &Job<T>,

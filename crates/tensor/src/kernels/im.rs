@@ -3,7 +3,7 @@
 #[cfg(test)]
 mod tests;
 
-use super::micro::Real;
+use super::micro::Float;
 use super::par;
 
 /// Elements that make a task of their own.
@@ -91,7 +91,7 @@ fn for_planes<T: Send>(out: &mut [T], plane: usize, work: usize, f: impl Fn(usiz
 ///
 /// # Panics
 /// If the slices do not have the sizes of `s`.
-pub fn im2col<T: Real>(s: &PatchShape, image: &[T], columns: &mut [T]) {
+pub fn im2col<T: Float>(s: &PatchShape, image: &[T], columns: &mut [T]) {
     s.check(image.len(), columns.len());
     for_planes(columns, s.columns(), s.columns(), |plane, columns| {
         let image = &image[plane * s.image()..][..s.image()];
@@ -112,7 +112,7 @@ pub fn im2col<T: Real>(s: &PatchShape, image: &[T], columns: &mut [T]) {
 ///
 /// # Panics
 /// If the slices do not have the sizes of `s`.
-pub fn col2im<T: Real>(s: &PatchShape, columns: &[T], image: &mut [T]) {
+pub fn col2im<T: Float>(s: &PatchShape, columns: &[T], image: &mut [T]) {
     s.check(image.len(), columns.len());
     for_planes(image, s.image(), s.columns() + s.image(), |plane, image| {
         image.fill(T::ZERO);
@@ -157,20 +157,20 @@ impl ResizeShape {
     }
 
     /// Input elements that one output element advances along an axis, in the precision of `T`.
-    fn ratio<T: Real>(&self, i: usize) -> T {
+    fn ratio<T: Float>(&self, i: usize) -> T {
         let exact = T::from_f64(self.input[i] as f64) / T::from_f64(self.output[i] as f64);
         self.step[i].map_or(exact, T::from_f64)
     }
 
     /// The nearest places along an axis: `floor(o * ratio)`.
-    fn nearest<T: Real>(&self, i: usize) -> Vec<usize> {
+    fn nearest<T: Float>(&self, i: usize) -> Vec<usize> {
         let ratio = self.ratio::<T>(i);
         let at = |o: usize| (T::from_f64(o as f64) * ratio).to_f64().floor() as usize;
         (0..self.output[i]).map(|o| at(o).min(self.input[i] - 1)).collect()
     }
 
     /// The two places and weights of each output along an axis.
-    fn linear<T: Real>(&self, i: usize, align_corners: bool) -> Vec<Blend<T>> {
+    fn linear<T: Float>(&self, i: usize, align_corners: bool) -> Vec<Blend<T>> {
         let (input, output) = (self.input[i], self.output[i]);
         let half = T::from_f64(0.5);
         let at = |o: usize| {
@@ -203,7 +203,7 @@ impl ResizeShape {
 ///
 /// # Panics
 /// If the slices do not have the sizes of `s`, or the input is empty and the output is not.
-pub fn nearest<T: Real>(s: &ResizeShape, x: &[T], out: &mut [T]) {
+pub fn nearest<T: Float>(s: &ResizeShape, x: &[T], out: &mut [T]) {
     s.check(x.len(), out.len());
     if out.is_empty() {
         return;
@@ -226,7 +226,7 @@ pub fn nearest<T: Real>(s: &ResizeShape, x: &[T], out: &mut [T]) {
 ///
 /// # Panics
 /// As [`nearest`].
-pub fn nearest_backward<T: Real>(s: &ResizeShape, gy: &[T], gx: &mut [T]) {
+pub fn nearest_backward<T: Float>(s: &ResizeShape, gy: &[T], gx: &mut [T]) {
     s.check(gx.len(), gy.len());
     if gy.is_empty() {
         return gx.fill(T::ZERO);
@@ -252,7 +252,7 @@ pub fn nearest_backward<T: Real>(s: &ResizeShape, gy: &[T], gx: &mut [T]) {
 ///
 /// # Panics
 /// If the slices do not have the sizes of `s`, or the input is empty and the output is not.
-pub fn linear<T: Real>(s: &ResizeShape, align_corners: bool, x: &[T], out: &mut [T]) {
+pub fn linear<T: Float>(s: &ResizeShape, align_corners: bool, x: &[T], out: &mut [T]) {
     s.check(x.len(), out.len());
     if out.is_empty() {
         return;
@@ -280,7 +280,7 @@ pub fn linear<T: Real>(s: &ResizeShape, align_corners: bool, x: &[T], out: &mut 
 ///
 /// # Panics
 /// As [`linear`].
-pub fn linear_backward<T: Real>(s: &ResizeShape, align_corners: bool, gy: &[T], gx: &mut [T]) {
+pub fn linear_backward<T: Float>(s: &ResizeShape, align_corners: bool, gy: &[T], gx: &mut [T]) {
     s.check(gx.len(), gy.len());
     if gy.is_empty() {
         return gx.fill(T::ZERO);
@@ -307,7 +307,7 @@ pub fn linear_backward<T: Real>(s: &ResizeShape, align_corners: bool, gy: &[T], 
 /// Calls `f(start of row, weight)` for the input rows that a row of outputs blends. Rows of weight
 /// zero are left out, so that an infinity in them does no harm.
 #[inline(always)]
-fn each_row<T: Real>(s: &ResizeShape, z: &Blend<T>, y: &Blend<T>, mut f: impl FnMut(usize, T)) {
+fn each_row<T: Float>(s: &ResizeShape, z: &Blend<T>, y: &Blend<T>, mut f: impl FnMut(usize, T)) {
     for a in 0..2 {
         for b in 0..2 {
             let weight = z.weight[a] * y.weight[b];

@@ -5,7 +5,7 @@
 //! The body is written once over [`Vector`] and compiled for each instruction set.
 
 /// A floating-point element of the kernels: `f32` or `f64`.
-pub trait Real:
+pub trait Float:
     Copy
     + Send
     + Sync
@@ -146,7 +146,7 @@ pub struct Rows<T> {
 
 /// One SIMD register. All functions need the instruction set at run time.
 trait Vector: Copy {
-    type T: Real;
+    type T: Float;
     const LANES: usize;
     unsafe fn splat(v: Self::T) -> Self;
     unsafe fn load(p: *const Self::T) -> Self;
@@ -293,7 +293,7 @@ mod x86;
 #[derive(Clone, Copy)]
 struct Plain<T>([T; 8]);
 
-impl<T: Real> Vector for Plain<T> {
+impl<T: Float> Vector for Plain<T> {
     type T = T;
     const LANES: usize = 8;
     #[inline(always)]
@@ -338,12 +338,12 @@ impl<T: Real> Vector for Plain<T> {
     unsafe fn prefetch(_: *const T) {}
 }
 
-unsafe fn plain_tile<T: Real, const MR: usize, const NV: usize, const WALK: usize>(t: &Tile<T>) {
+unsafe fn plain_tile<T: Float, const MR: usize, const NV: usize, const WALK: usize>(t: &Tile<T>) {
     // SAFETY: forwarded from the caller; see `Kernel`.
     unsafe { body::<Plain<T>, MR, NV, WALK>(t) }
 }
 
-unsafe fn plain_copy<T: Real>(r: &Rows<T>) {
+unsafe fn plain_copy<T: Float>(r: &Rows<T>) {
     // SAFETY: forwarded from the caller.
     unsafe { copy_rows::<Plain<T>>(r) }
 }
@@ -358,8 +358,8 @@ unsafe fn transpose_scalar<V: Vector>(b: &Block<V::T>) {
 }
 
 /// The tile kernels of a machine of which nothing is known.
-fn portable<T: Real>() -> Tiles<T> {
-    fn kernel<T: Real>(walk: Walk, mr: usize, nv: usize) -> Kernel<T> {
+fn portable<T: Float>() -> Tiles<T> {
+    fn kernel<T: Float>(walk: Walk, mr: usize, nv: usize) -> Kernel<T> {
         macro_rules! plain {
             ($walk:literal) => {
                 match (mr, nv) {
@@ -390,7 +390,7 @@ fn portable<T: Real>() -> Tiles<T> {
 
 macro_rules! real {
     ($t:ident, $tiles:ident) => {
-        impl Real for $t {
+        impl Float for $t {
             const ZERO: Self = 0.0;
             const ONE: Self = 1.0;
             const NEG_INFINITY: Self = $t::NEG_INFINITY;

@@ -6,7 +6,7 @@
 #[cfg(test)]
 mod tests;
 
-use super::micro::Real;
+use super::micro::Float;
 use super::par::{self, SharedMut};
 use super::simd;
 use std::ops::Range;
@@ -117,7 +117,7 @@ fn positions(extents: [usize; 3]) -> impl Iterator<Item = [usize; 3]> {
 ///
 /// # Panics
 /// If the slices do not have the sizes of `s`.
-pub fn max_pool<T: Real>(s: &PoolShape, x: &[T], out: &mut [T], indices: &mut [i64]) {
+pub fn max_pool<T: Float>(s: &PoolShape, x: &[T], out: &mut [T], indices: &mut [i64]) {
     s.check(x.len(), out.len());
     assert!(indices.len() == out.len(), "max_pool: {} indices for {} elements", indices.len(), out.len());
     if s.is_halving() {
@@ -127,7 +127,7 @@ pub fn max_pool<T: Real>(s: &PoolShape, x: &[T], out: &mut [T], indices: &mut [i
 }
 
 /// Maxima over the windows that are products of `window(axis, output)`.
-fn pool_max<T: Real, I: Iterator<Item = usize> + Clone>(
+fn pool_max<T: Float, I: Iterator<Item = usize> + Clone>(
     planes: usize,
     input: [usize; 3],
     output: [usize; 3],
@@ -165,7 +165,7 @@ fn pool_max<T: Real, I: Iterator<Item = usize> + Clone>(
 }
 
 /// [`max_pool`] for 2 x 2 windows that do not overlap.
-fn halve_planes<T: Real>(s: &PoolShape, x: &[T], out: &mut [T], indices: &mut [i64]) {
+fn halve_planes<T: Float>(s: &PoolShape, x: &[T], out: &mut [T], indices: &mut [i64]) {
     let (from, to): (usize, usize) = (s.input.iter().product(), s.output.iter().product());
     let ([_, iy, ix], [_, oy, ox]) = (s.input, s.output);
     let shared = SharedMut::new(indices);
@@ -184,7 +184,7 @@ fn halve_planes<T: Real>(s: &PoolShape, x: &[T], out: &mut [T], indices: &mut [i
 }
 
 #[inline(always)]
-fn halve_row<T: Real>(a: &[T], b: &[T], first: usize, ix: usize, out: &mut [T], indices: &mut [i64]) {
+fn halve_row<T: Float>(a: &[T], b: &[T], first: usize, ix: usize, out: &mut [T], indices: &mut [i64]) {
     let n = out.len();
     let (a, b, indices) = (&a[..2 * n], &b[..2 * n], &mut indices[..n]);
     for i in 0..n {
@@ -205,7 +205,7 @@ fn halve_row<T: Real>(a: &[T], b: &[T], first: usize, ix: usize, out: &mut [T], 
 ///
 /// # Panics
 /// If the sizes do not fit, or an index is outside its plane.
-pub fn scatter_planes<T: Real>(planes: usize, from: usize, to: usize, gy: &[T], indices: &[i64], gx: &mut [T]) {
+pub fn scatter_planes<T: Float>(planes: usize, from: usize, to: usize, gy: &[T], indices: &[i64], gx: &mut [T]) {
     assert!(
         gx.len() == planes * from && gy.len() == planes * to && indices.len() == gy.len(),
         "scatter_planes: {planes} planes of {from} and {to}, slices of {}, {} and {}",
@@ -226,7 +226,7 @@ pub fn scatter_planes<T: Real>(planes: usize, from: usize, to: usize, gy: &[T], 
 ///
 /// # Panics
 /// If the sizes do not fit, or an index is outside its plane.
-pub fn gather_planes<T: Real>(planes: usize, from: usize, to: usize, x: &[T], indices: &[i64], out: &mut [T]) {
+pub fn gather_planes<T: Float>(planes: usize, from: usize, to: usize, x: &[T], indices: &[i64], out: &mut [T]) {
     assert!(
         x.len() == planes * from && out.len() == planes * to && indices.len() == out.len(),
         "gather_planes: {planes} planes of {from} and {to}, slices of {}, {} and {}",
@@ -246,7 +246,7 @@ pub fn gather_planes<T: Real>(planes: usize, from: usize, to: usize, x: &[T], in
 ///
 /// # Panics
 /// If the slices do not have the sizes of `s`, or an index is outside its plane.
-pub fn max_pool_backward<T: Real>(s: &PoolShape, gy: &[T], indices: &[i64], gx: &mut [T]) {
+pub fn max_pool_backward<T: Float>(s: &PoolShape, gy: &[T], indices: &[i64], gx: &mut [T]) {
     s.check(gx.len(), gy.len());
     assert!(indices.len() == gy.len(), "max_pool: {} indices for {} elements", indices.len(), gy.len());
     let (from, to): (usize, usize) = (s.input.iter().product(), s.output.iter().product());
@@ -270,7 +270,7 @@ pub fn max_pool_backward<T: Real>(s: &PoolShape, gy: &[T], indices: &[i64], gx: 
 }
 
 #[inline(always)]
-fn spread_row<T: Real>(gy: &[T], indices: &[i64], first: usize, ix: usize, a: &mut [T], b: &mut [T]) {
+fn spread_row<T: Float>(gy: &[T], indices: &[i64], first: usize, ix: usize, a: &mut [T], b: &mut [T]) {
     let n = gy.len();
     let (indices, a, b) = (&indices[..n], &mut a[..2 * n], &mut b[..2 * n]);
     for i in 0..n {
@@ -292,7 +292,7 @@ pub struct Divisor {
 
 impl Divisor {
     /// One over the divisor of window `o`.
-    fn factor<T: Real>(&self, s: &PoolShape, o: [usize; 3]) -> T {
+    fn factor<T: Float>(&self, s: &PoolShape, o: [usize; 3]) -> T {
         let size = |i: usize| {
             let (start, padding) = (o[i] * s.stride[i], s.padding[i]);
             let end = (start + s.kernel[i]).min(s.input[i] + 2 * padding);
@@ -320,7 +320,7 @@ fn ranges(s: &PoolShape, o: [usize; 3]) -> [Range<usize>; 3] {
 ///
 /// # Panics
 /// If the slices do not have the sizes of `s`.
-pub fn avg_pool<T: Real>(s: &PoolShape, divisor: Divisor, x: &[T], out: &mut [T]) {
+pub fn avg_pool<T: Float>(s: &PoolShape, divisor: Divisor, x: &[T], out: &mut [T]) {
     s.check(x.len(), out.len());
     let cost = s.kernel.iter().product();
     pool_mean(s.planes, s.input, s.output, cost, x, out, |o| (ranges(s, o), divisor.factor(s, o)));
@@ -330,14 +330,14 @@ pub fn avg_pool<T: Real>(s: &PoolShape, divisor: Divisor, x: &[T], out: &mut [T]
 ///
 /// # Panics
 /// If the slices do not have the sizes of `s`.
-pub fn avg_pool_backward<T: Real>(s: &PoolShape, divisor: Divisor, gy: &[T], gx: &mut [T]) {
+pub fn avg_pool_backward<T: Float>(s: &PoolShape, divisor: Divisor, gy: &[T], gx: &mut [T]) {
     s.check(gx.len(), gy.len());
     let cost = s.kernel.iter().product();
     spread_mean(s.planes, s.input, s.output, cost, gy, gx, |o| (ranges(s, o), divisor.factor(s, o)));
 }
 
 /// Sums over windows times a factor.
-fn pool_mean<T: Real>(
+fn pool_mean<T: Float>(
     planes: usize,
     input: [usize; 3],
     output: [usize; 3],
@@ -365,7 +365,7 @@ fn pool_mean<T: Real>(
 }
 
 /// The gradient of [`pool_mean`].
-fn spread_mean<T: Real>(
+fn spread_mean<T: Float>(
     planes: usize,
     input: [usize; 3],
     output: [usize; 3],
@@ -397,7 +397,7 @@ fn adaptive(input: usize, output: usize, o: usize) -> Range<usize> {
     o * input / output..((o + 1) * input).div_ceil(output)
 }
 
-fn adaptive_window<T: Real>(input: [usize; 3], output: [usize; 3], o: [usize; 3]) -> ([Range<usize>; 3], T) {
+fn adaptive_window<T: Float>(input: [usize; 3], output: [usize; 3], o: [usize; 3]) -> ([Range<usize>; 3], T) {
     let ranges: [Range<usize>; 3] = std::array::from_fn(|i| adaptive(input[i], output[i], o[i]));
     let size: usize = ranges.iter().map(|r| r.len()).product();
     (ranges, T::from_f64(1.0 / size.max(1) as f64))
@@ -411,7 +411,7 @@ fn adaptive_cost(input: [usize; 3], output: [usize; 3]) -> usize {
 ///
 /// # Panics
 /// If the slices do not have these sizes.
-pub fn adaptive_avg_pool<T: Real>(planes: usize, input: [usize; 3], output: [usize; 3], x: &[T], out: &mut [T]) {
+pub fn adaptive_avg_pool<T: Float>(planes: usize, input: [usize; 3], output: [usize; 3], x: &[T], out: &mut [T]) {
     check_planes(planes, input, output, x.len(), out.len());
     let cost = adaptive_cost(input, output);
     pool_mean(planes, input, output, cost, x, out, |o| adaptive_window(input, output, o));
@@ -421,7 +421,7 @@ pub fn adaptive_avg_pool<T: Real>(planes: usize, input: [usize; 3], output: [usi
 ///
 /// # Panics
 /// If the slices do not have these sizes.
-pub fn adaptive_avg_pool_backward<T: Real>(
+pub fn adaptive_avg_pool_backward<T: Float>(
     planes: usize,
     input: [usize; 3],
     output: [usize; 3],
@@ -438,7 +438,7 @@ pub fn adaptive_avg_pool_backward<T: Real>(
 ///
 /// # Panics
 /// If the slices do not have these sizes.
-pub fn adaptive_max_pool<T: Real>(
+pub fn adaptive_max_pool<T: Float>(
     planes: usize,
     input: [usize; 3],
     output: [usize; 3],

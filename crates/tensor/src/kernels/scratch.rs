@@ -1,6 +1,6 @@
 //! Working memory that each thread keeps between kernels.
 
-use super::micro::Real;
+use super::micro::Float;
 use std::cell::RefCell;
 
 thread_local! {
@@ -17,7 +17,7 @@ struct Line {
 /// Lends `f` a buffer of `len` elements that this thread keeps for later calls. Its contents are
 /// arbitrary; it begins at a multiple of 64 bytes. A nested call gets a buffer of its own, and the
 /// same one each time if the nesting is the same.
-pub(crate) fn with_scratch<T: Real, R>(len: usize, f: impl FnOnce(&mut [T]) -> R) -> R {
+pub(crate) fn with_scratch<T: Float, R>(len: usize, f: impl FnOnce(&mut [T]) -> R) -> R {
     let mut lines = FREE.with(|free| free.borrow_mut().pop()).unwrap_or_default();
     let need = (len * size_of::<T>()).div_ceil(size_of::<Line>());
     if lines.len() < need {

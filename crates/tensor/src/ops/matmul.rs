@@ -3,7 +3,7 @@
 use crate::autograd::record;
 use crate::kernels::gemm::{Epilogue, gemm_batched};
 use crate::kernels::math::Num;
-use crate::kernels::micro::Real;
+use crate::kernels::micro::Float;
 use crate::shape::{Layout, Shape};
 use crate::storage::Plain;
 use crate::{Tensor, dispatch_float, fail};
@@ -211,7 +211,7 @@ fn product(a: &Tensor, b: &Tensor) -> Tensor {
 }
 
 /// out (row-major) = a b + bias for each matrix of the batch. No operand is copied, whatever its strides.
-fn multiply<T: Real + Num + Plain>(a: &Tensor, b: &Tensor, bias: Option<&[T]>, out: &mut [T]) {
+fn multiply<T: Float + Num + Plain>(a: &Tensor, b: &Tensor, bias: Option<&[T]>, out: &mut [T]) {
     let r = a.rank();
     let (m, k, n) = (a.size(-2), a.size(-1), b.size(-1));
     if k == 0 {

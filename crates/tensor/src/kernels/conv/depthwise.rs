@@ -3,7 +3,7 @@
 
 use super::ConvShape;
 use super::stage::{Axis, Lane, Stage};
-use crate::kernels::micro::Real;
+use crate::kernels::micro::Float;
 use crate::kernels::par::{self, SharedMut};
 use crate::kernels::scratch::with_scratch;
 use crate::kernels::simd;
@@ -26,7 +26,7 @@ struct Group {
     out: [usize; 3],
 }
 
-pub(super) fn forward<T: Real>(s: &ConvShape, x: &[T], w: &[T], bias: Option<&[T]>, out: &mut [T]) {
+pub(super) fn forward<T: Float>(s: &ConvShape, x: &[T], w: &[T], bias: Option<&[T]>, out: &mut [T]) {
     let [z, y, x_axis] = [0, 1, 2].map(|i| Axis::forward(s, i));
     let group = Group {
         groups: s.groups,
@@ -41,7 +41,7 @@ pub(super) fn forward<T: Real>(s: &ConvShape, x: &[T], w: &[T], bias: Option<&[T
     group.run(x, w, bias, out);
 }
 
-pub(super) fn backward_input<T: Real>(s: &ConvShape, gy: &[T], w: &[T], gx: &mut [T]) {
+pub(super) fn backward_input<T: Float>(s: &ConvShape, gy: &[T], w: &[T], gx: &mut [T]) {
     let [z, y, x] = [0, 1, 2].map(|i| Axis::backward(s, i));
     let group = Group {
         groups: s.groups,
@@ -86,7 +86,7 @@ impl Group {
         passes
     }
 
-    fn run<T: Real>(&self, source: &[T], w: &[T], bias: Option<&[T]>, out: &mut [T]) {
+    fn run<T: Float>(&self, source: &[T], w: &[T], bias: Option<&[T]>, out: &mut [T]) {
         let out_plane: usize = self.out.iter().product();
         if out.is_empty() {
             return;
@@ -118,7 +118,7 @@ impl Group {
         });
     }
 
-    fn plane<T: Real>(
+    fn plane<T: Float>(
         &self,
         lanes: &[&Lane; 3],
         taps: &[(usize, usize)],
@@ -154,7 +154,7 @@ impl Group {
 
 /// Outputs of one row, of which the first `n` matter.
 #[inline(always)]
-fn piece<T: Real>(stage: &[T], taps: &[(usize, usize)], w: &[T], term: T, n: usize) -> [T; WIDE] {
+fn piece<T: Float>(stage: &[T], taps: &[(usize, usize)], w: &[T], term: T, n: usize) -> [T; WIDE] {
     const HALF: usize = WIDE / 2;
     let mut values = [term; WIDE];
     if n > HALF {
@@ -177,7 +177,7 @@ fn piece<T: Real>(stage: &[T], taps: &[(usize, usize)], w: &[T], term: T, n: usi
     values
 }
 
-pub(super) fn backward_weight<T: Real>(s: &ConvShape, x: &[T], gy: &[T], gw: &mut [T]) {
+pub(super) fn backward_weight<T: Float>(s: &ConvShape, x: &[T], gy: &[T], gw: &mut [T]) {
     let [az, ay, ax] = [0, 1, 2].map(|i| Axis::forward(s, i));
     let stage = Stage { channels: 1, axes: [az.0, ay.0, ax.0] };
     let offsets = super::gather::tap_offsets(&stage, [&az.1, &ay.1, &ax.1]);
@@ -206,7 +206,7 @@ pub(super) fn backward_weight<T: Real>(s: &ConvShape, x: &[T], gy: &[T], gw: &mu
 
 /// Adds the products of one channel of one image. The gradient is laid out with the stage's row
 /// length, zeros between its rows, so that each weight is one long dot product.
-fn add_image<T: Real>(s: &ConvShape, stage: &Stage, offsets: &[usize], x: &[T], gy: &[T], at: usize, sums: &mut [T]) {
+fn add_image<T: Float>(s: &ConvShape, stage: &Stage, offsets: &[usize], x: &[T], gy: &[T], at: usize, sums: &mut [T]) {
     let (plane, source_plane, out_plane) = (stage.plane(), stage.source_plane(), s.out_plane());
     let strides = stage.strides();
     let [oz, oy, ox] = s.output;

@@ -2,7 +2,7 @@
 
 use super::ConvShape;
 use super::stage::{Axis, Lane, Stage, Tap};
-use crate::kernels::micro::{Block, Real, Tile, Tiles, Walk};
+use crate::kernels::micro::{Block, Float, Tile, Tiles, Walk};
 use crate::kernels::par::{self, SharedMut};
 use crate::kernels::scratch::with_scratch;
 use std::ops::Range;
@@ -99,7 +99,7 @@ struct Pass<'a> {
 }
 
 impl<'a> Pass<'a> {
-    fn new<T: Real>(g: &'a Gather, lanes: [&'a Lane; 3], images: usize, tiles: &Tiles<T>) -> Pass<'a> {
+    fn new<T: Float>(g: &'a Gather, lanes: [&'a Lane; 3], images: usize, tiles: &Tiles<T>) -> Pass<'a> {
         let mut offsets = Vec::new();
         for &z in &lanes[0].taps {
             for &y in &lanes[1].taps {
@@ -131,11 +131,11 @@ impl<'a> Pass<'a> {
     }
 
     /// Columns of a panel in the packed weights.
-    fn columns<T: Real>(&self, tiles: &Tiles<T>) -> usize {
+    fn columns<T: Float>(&self, tiles: &Tiles<T>) -> usize {
         self.vectors.div_ceil(self.panels) * tiles.lanes
     }
 
-    fn packed_len<T: Real>(&self, tiles: &Tiles<T>) -> usize {
+    fn packed_len<T: Float>(&self, tiles: &Tiles<T>) -> usize {
         self.g.groups * self.panels * self.table.len() * self.columns(tiles)
     }
 
@@ -146,7 +146,7 @@ impl<'a> Pass<'a> {
     }
 
     /// Copies the weights to `[group][panel][step][channel]`, channels padded with zeros.
-    fn pack<T: Real>(&self, tiles: &Tiles<T>, w: &[T], out: &mut [T]) {
+    fn pack<T: Float>(&self, tiles: &Tiles<T>, w: &[T], out: &mut [T]) {
         let (width, depth) = (self.columns(tiles), self.table.len());
         // Blocks of steps, so that a task is neither tiny nor all of the weights.
         let blocks = depth.div_ceil(64).max(1);
@@ -186,7 +186,7 @@ fn places(g: &Gather, lanes: [&Lane; 3], images: usize) -> Vec<u32> {
 }
 
 /// Rows and vectors of the tile that wastes least on outputs of `width` in a row and `vectors`.
-fn best_tile<T: Real>(tiles: &Tiles<T>, width: usize, vectors: usize) -> (usize, usize) {
+fn best_tile<T: Float>(tiles: &Tiles<T>, width: usize, vectors: usize) -> (usize, usize) {
     let mut best = (f64::INFINITY, 1, 1);
     for nv in 1..=tiles.max_vectors.min(vectors.max(1)) {
         let most = (tiles.max_rows)(Walk::Table, nv);
@@ -203,7 +203,7 @@ fn best_tile<T: Real>(tiles: &Tiles<T>, width: usize, vectors: usize) -> (usize,
 }
 
 /// Runs the convolution: `bias` has one term for each channel of the result.
-pub(super) fn run<T: Real>(g: &Gather, source: &[T], w: &[T], bias: Option<&[T]>, out: &mut [T]) {
+pub(super) fn run<T: Float>(g: &Gather, source: &[T], w: &[T], bias: Option<&[T]>, out: &mut [T]) {
     if out.is_empty() {
         return;
     }
@@ -254,7 +254,7 @@ pub(super) fn run<T: Real>(g: &Gather, source: &[T], w: &[T], bias: Option<&[T]>
 }
 
 /// Makes the stage of some images, or finds it in the source.
-pub(super) fn fill_stage<'a, T: Real>(
+pub(super) fn fill_stage<'a, T: Float>(
     stage: &Stage,
     source: &'a [T],
     images: Range<usize>,
@@ -275,7 +275,7 @@ pub(super) fn fill_stage<'a, T: Real>(
     buffer
 }
 
-fn run_pass<T: Real>(
+fn run_pass<T: Float>(
     tiles: &Tiles<T>,
     pass: &Pass<'_>,
     stage: &[T],
@@ -321,7 +321,7 @@ struct Job<'a, T> {
     first_image: usize,
 }
 
-impl<T: Real> Job<'_, T> {
+impl<T: Float> Job<'_, T> {
     /// Image, z and y of a row of outputs.
     fn place(&self, row: usize) -> [usize; 3] {
         let (nz, ny) = (self.pass.lanes[0].count, self.pass.lanes[1].count);

@@ -1,7 +1,7 @@
 //! The stage: a padded copy of some images, split by residues of the stride.
 
 use super::ConvShape;
-use crate::kernels::micro::Real;
+use crate::kernels::micro::Float;
 
 /// One axis of the stage: element `(phase, i)` is source element `i * step + phases[phase] - low`,
 /// zero outside the source.
@@ -127,7 +127,7 @@ impl Stage {
     }
 
     /// Copies one channel of the source to `out`, which has [`Stage::plane`] elements.
-    pub fn fill<T: Real>(&self, source: &[T], out: &mut [T]) {
+    pub fn fill<T: Float>(&self, source: &[T], out: &mut [T]) {
         let [az, ay, ax] = &self.axes;
         let at = |a: &Axis, phase: usize, i: usize| (i * a.step + phase).checked_sub(a.low).filter(|&p| p < a.src);
         let mut lines = out.chunks_exact_mut(ax.len.max(1));
@@ -159,7 +159,7 @@ impl Stage {
 }
 
 #[inline]
-fn fill_row<T: Real>(row: &[T], step: usize, line: &mut [T]) {
+fn fill_row<T: Float>(row: &[T], step: usize, line: &mut [T]) {
     if step == 1 {
         // Rows are short: a loop beats a call.
         for (v, &x) in line.iter_mut().zip(row) {

@@ -34,7 +34,7 @@ fn triples(a: usize, b: usize, c: usize) -> impl Iterator<Item = (usize, usize, 
 }
 
 /// Small whole numbers, so that sums are exact in either type and order.
-fn numbers<T: Real>(len: usize, seed: usize) -> Vec<T> {
+fn numbers<T: Float>(len: usize, seed: usize) -> Vec<T> {
     let mut s = (seed as u64 + 1).wrapping_mul(0x9e37_79b9_7f4a_7c15);
     (0..len)
         .map(|_| {
@@ -46,7 +46,7 @@ fn numbers<T: Real>(len: usize, seed: usize) -> Vec<T> {
         .collect()
 }
 
-fn check<T: Real>(s: &ConvShape) {
+fn check<T: Float>(s: &ConvShape) {
     let [lx, lw, ly] = s.lens();
     let (x, w, gy, bias) = (numbers::<T>(lx, 1), numbers::<T>(lw, 2), numbers::<T>(ly, 3), numbers::<T>(s.c_out, 4));
     let plane: usize = s.output.iter().product();

@@ -3,7 +3,7 @@
 use super::ConvShape;
 use super::gather::{fill_stage, tap_offsets};
 use super::stage::{Axis, Stage};
-use crate::kernels::micro::{Block, Real, Tile, Tiles, Walk};
+use crate::kernels::micro::{Block, Float, Tile, Tiles, Walk};
 use crate::kernels::par::{self, SharedMut};
 use crate::kernels::scratch::with_scratch;
 use std::ops::Range;
@@ -47,7 +47,7 @@ fn part(len: usize, parts: usize, i: usize) -> Range<usize> {
 }
 
 impl Plan {
-    fn new<T: Real>(s: &ConvShape, tiles: &Tiles<T>) -> Plan {
+    fn new<T: Float>(s: &ConvShape, tiles: &Tiles<T>) -> Plan {
         let [z, y, x] = [0, 1, 2].map(|i| Axis::forward(s, i));
         let stage = Stage { channels: s.c_in, axes: [z.0, y.0, x.0] };
         let taps = tap_offsets(&stage, [&z.1, &y.1, &x.1]);
@@ -88,7 +88,7 @@ impl Plan {
     }
 }
 
-pub(super) fn run<T: Real>(s: &ConvShape, x: &[T], gy: &[T], gw: &mut [T]) {
+pub(super) fn run<T: Float>(s: &ConvShape, x: &[T], gy: &[T], gw: &mut [T]) {
     let tiles = T::tiles();
     let plan = Plan::new(s, &tiles);
     let staged = if plan.stage.is_source() { 0 } else { plan.per_chunk * plan.stage.image() };
@@ -116,7 +116,7 @@ pub(super) fn run<T: Real>(s: &ConvShape, x: &[T], gy: &[T], gw: &mut [T]) {
 }
 
 /// Copies the output's gradient to `[group][panel][position of all images][channel]`.
-fn transpose_grads<T: Real>(
+fn transpose_grads<T: Float>(
     s: &ConvShape,
     tiles: &Tiles<T>,
     plan: &Plan,
@@ -167,7 +167,7 @@ fn transpose_grads<T: Real>(
 }
 
 /// Adds the products of some images to the rows of one task.
-fn add_products<T: Real>(
+fn add_products<T: Float>(
     tiles: &Tiles<T>,
     plan: &Plan,
     s: &ConvShape,
@@ -215,7 +215,7 @@ fn add_products<T: Real>(
 }
 
 /// Adds the splits in their order and transposes the sums to the layout of the weight.
-fn reduce<T: Real>(s: &ConvShape, tiles: &Tiles<T>, plan: &Plan, sums: &mut [T], gw: &mut [T]) {
+fn reduce<T: Float>(s: &ConvShape, tiles: &Tiles<T>, plan: &Plan, sums: &mut [T], gw: &mut [T]) {
     let panels = s.groups * plan.panels;
     let all = panels * plan.n * plan.columns;
     let (first, others) = sums.split_at_mut(all);

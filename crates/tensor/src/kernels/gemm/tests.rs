@@ -12,7 +12,17 @@ fn noise(len: usize, seed: u64) -> Vec<f64> {
         .collect()
 }
 
-fn case<T: Real>(m: usize, n: usize, k: usize, layout: usize, alpha: f64, beta: f64, bias: bool, relu: bool, tol: f64) {
+fn case<T: Float>(
+    m: usize,
+    n: usize,
+    k: usize,
+    layout: usize,
+    alpha: f64,
+    beta: f64,
+    bias: bool,
+    relu: bool,
+    tol: f64,
+) {
     let real = |v: &[f64]| v.iter().map(|&x| T::from_f64(x)).collect::<Vec<T>>();
     // Strides: plain, transposed, padded and doubly strided.
     let strides = |rows: usize, cols: usize, kind: usize| match kind {

@@ -2,7 +2,7 @@
 //! result.
 
 use super::{Job, Mat, SERIAL_FLOPS, part};
-use crate::kernels::micro::{Block, Real, Rows, Tile, Tiles, Walk};
+use crate::kernels::micro::{Block, Float, Rows, Tile, Tiles, Walk};
 use crate::kernels::par::{self, SharedMut};
 use crate::kernels::scratch::with_scratch;
 use std::ops::Range;
@@ -46,7 +46,7 @@ struct Plan {
 }
 
 impl Plan {
-    fn new<T: Real>(tiles: &Tiles<T>, job: &Job<T>) -> Plan {
+    fn new<T: Float>(tiles: &Tiles<T>, job: &Job<T>) -> Plan {
         let (m, n, k) = (job.m, job.n, job.k);
         let vectors = n.div_ceil(tiles.lanes);
         let near = job.a.row == 1 || job.a.col != 1;
@@ -102,7 +102,7 @@ fn depths(range: &Range<usize>) -> impl Iterator<Item = Range<usize>> + use<> {
     (0..range.len().div_ceil(KC).max(1)).map(move |i| start + i * KC..end.min(start + (i + 1) * KC))
 }
 
-pub(super) fn run_tiles<T: Real>(tiles: &Tiles<T>, batch: usize, job: &Job<T>, at: impl Fn(usize) -> Job<T> + Sync) {
+pub(super) fn run_tiles<T: Float>(tiles: &Tiles<T>, batch: usize, job: &Job<T>, at: impl Fn(usize) -> Job<T> + Sync) {
     let plan = Plan::new(tiles, job);
     let flops = 2 * job.m * job.n * job.k;
     let len = plan.depth * (plan.b_step() + if plan.copy_a { job.m } else { 0 });
@@ -125,7 +125,7 @@ pub(super) fn run_tiles<T: Real>(tiles: &Tiles<T>, batch: usize, job: &Job<T>, a
     });
 }
 
-fn one_product<T: Real>(tiles: &Tiles<T>, plan: &Plan, job: &Job<T>, scratch: &mut [T], threaded: bool) {
+fn one_product<T: Float>(tiles: &Tiles<T>, plan: &Plan, job: &Job<T>, scratch: &mut [T], threaded: bool) {
     let each = |count: usize, f: &(dyn Fn(usize) + Sync)| {
         if threaded { par::for_each(count, f) } else { (0..count).for_each(f) }
     };
@@ -150,7 +150,7 @@ fn one_product<T: Real>(tiles: &Tiles<T>, plan: &Plan, job: &Job<T>, scratch: &m
 type Each<'a> = dyn Fn(usize, &(dyn Fn(usize) + Sync)) + 'a;
 
 /// Makes the copies of both operands that the plan asks for, for some steps.
-fn copy_operands<T: Real>(
+fn copy_operands<T: Float>(
     tiles: &Tiles<T>,
     plan: &Plan,
     job: &Job<T>,
@@ -209,7 +209,7 @@ fn copy_operands<T: Real>(
 }
 
 /// Some row blocks times some panels, over some steps of the reduction.
-fn rectangle<T: Real>(
+fn rectangle<T: Float>(
     tiles: &Tiles<T>,
     plan: &Plan,
     job: &Job<T>,
@@ -269,7 +269,7 @@ fn rectangle<T: Real>(
 }
 
 /// Copies some rows and steps of `a` so that the rows of a step are neighbours.
-fn pack_rows<T: Real>(tiles: &Tiles<T>, a: &Mat<T>, rows: Range<usize>, ks: &Range<usize>, out: &mut [T]) {
+fn pack_rows<T: Float>(tiles: &Tiles<T>, a: &Mat<T>, rows: Range<usize>, ks: &Range<usize>, out: &mut [T]) {
     let mr = rows.len();
     // SAFETY: the rows and steps exist.
     let src = unsafe { a.data.add(rows.start * a.row + ks.start * a.col) };
@@ -289,7 +289,7 @@ fn pack_rows<T: Real>(tiles: &Tiles<T>, a: &Mat<T>, rows: Range<usize>, ks: &Ran
 }
 
 /// Copies `cols` columns of `b` (k rows) to rows of `width` elements, the rest zero.
-fn pack_panel<T: Real>(tiles: &Tiles<T>, b: &Mat<T>, k: usize, cols: usize, width: usize, out: &mut [T]) {
+fn pack_panel<T: Float>(tiles: &Tiles<T>, b: &Mat<T>, k: usize, cols: usize, width: usize, out: &mut [T]) {
     if b.col == 1 {
         let dst = out.as_mut_ptr();
         let rows = Rows { src: b.data, src_step: b.row, dst, dst_step: width, rows: k, cols, pad: true };
