@@ -1,8 +1,8 @@
 //! The one thread pool of the engine.
 //!
 //! A training step of a small network is a few hundred microseconds made of dozens of kernels, so
-//! a kernel must get help from other cores within about a microsecond. General work-stealing pools
-//! put idle threads to sleep at once and pay a system call and tens of microseconds to wake them.
+//! a kernel must get help from other cores within about a microsecond. `rayon` puts idle threads to
+//! sleep at once and pays tens of microseconds to wake them (ARCHITECTURE.md has the measurement).
 //! Here an idle worker first spins for [`SPIN`] and only then sleeps; a job is published by one
 //! atomic store.
 //!
