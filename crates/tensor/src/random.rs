@@ -49,6 +49,11 @@ fn mix(mut z: u64) -> u64 {
 pub(crate) fn draw() -> impl Fn(usize) -> Xoshiro256PlusPlus + Sync {
     let mut s = STATE.lock().unwrap_or_else(|e| e.into_inner());
     s.draws += 1;
+    streams(*s)
+}
+
+/// The streams that belong to a state: a function of the state and the piece alone.
+fn streams(s: RngState) -> impl Fn(usize) -> Xoshiro256PlusPlus + Sync {
     let key = mix(s.seed ^ mix(s.draws.wrapping_mul(0x9e37_79b9_7f4a_7c15)));
     move |piece| Xoshiro256PlusPlus::seed_from_u64(key ^ mix(piece as u64 + 1))
 }
@@ -184,18 +189,13 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_state_replays_its_draws() {
-        let s = RngState { seed: 7, draws: 3 };
-        let twice: Vec<Vec<f32>> = (0..2)
-            .map(|_| {
-                let stream = {
-                    let key = mix(s.seed ^ mix(s.draws));
-                    move |p: usize| Xoshiro256PlusPlus::seed_from_u64(key ^ mix(p as u64))
-                };
-                (0..4).map(|p| unit(&mut stream(p))).collect()
-            })
-            .collect();
-        assert_eq!(twice[0], twice[1]);
+    fn a_state_replays_its_draws_and_every_state_and_piece_has_its_own() {
+        let first = |seed, draws, piece| streams(RngState { seed, draws })(piece).next_u64();
+        assert_eq!(first(7, 3, 0), first(7, 3, 0));
+        let others = [first(7, 3, 0), first(7, 3, 1), first(7, 4, 0), first(8, 3, 0), first(3, 7, 0)];
+        for (i, a) in others.iter().enumerate() {
+            assert!(others[i + 1..].iter().all(|b| a != b), "{others:?}");
+        }
     }
 
     #[test]

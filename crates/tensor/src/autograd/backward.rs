@@ -254,7 +254,7 @@ fn store(v: &Vertex, g: &Tensor) {
             old
         }
         Some(old) => old + g,
-        None if g.storage_is_shared_once() && g.is_contiguous() => g.detach(),
+        None if g.owns_storage_alone() => g.detach(),
         None => g.packed(),
     });
 }
@@ -263,10 +263,5 @@ impl Tensor {
     /// Whether nobody else can see this tensor's elements.
     pub(crate) fn owns_storage_alone(&self) -> bool {
         Arc::strong_count(&self.0) == 1 && Arc::strong_count(&self.0.storage) == 1 && self.is_contiguous()
-    }
-
-    /// Whether this tensor handle (and its clones) is the storage's only holder.
-    fn storage_is_shared_once(&self) -> bool {
-        Arc::strong_count(&self.0) == 1 && Arc::strong_count(&self.0.storage) == 1
     }
 }

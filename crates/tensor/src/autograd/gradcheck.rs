@@ -70,7 +70,8 @@ pub fn gradcheck(f: impl Fn(&[Tensor]) -> Tensor, inputs: &[Tensor]) -> Result<(
                 moved[e] += delta;
                 let mut x: Vec<Tensor> = leaves.iter().map(Tensor::detach).collect();
                 x[i] = Tensor::from_vec(moved, inputs[i].shape());
-                no_grad_unless_needed(&loss, &x)
+                // Not under `no_grad`: `f` may itself call `grad`, as in `gradgradcheck`.
+                loss(&x).item_f64()
             };
             let numeric = (at(STEP) - at(-STEP)) / (2.0 * STEP);
             if (g[e] - numeric).abs() > ABSOLUTE + RELATIVE * numeric.abs().max(g[e].abs())
@@ -81,11 +82,6 @@ pub fn gradcheck(f: impl Fn(&[Tensor]) -> Tensor, inputs: &[Tensor]) -> Result<(
         }
     }
     Ok(())
-}
-
-/// The loss as a number. Not under `no_grad`: `f` may itself call `grad`, as in [`gradgradcheck`].
-fn no_grad_unless_needed(loss: &dyn Fn(&[Tensor]) -> Tensor, x: &[Tensor]) -> f64 {
-    loss(x).item_f64()
 }
 
 /// Compares second derivatives of `f` at `inputs` (f64) with finite differences of the first ones.
