@@ -2,88 +2,58 @@
 
     python scripts/goldens/nn.py         (needs torch and numpy; made with torch 2.15)
 
-writes crates/nn/tests/goldens/nn.json and nn.npz, read by crates/nn/tests/goldens.rs. A `layer` case holds, in order:
-input, parameters, buffers before, output, d loss / d input (if it is floating), d loss / d parameters, buffers after.
-A `loss` case: inputs, optional weights, output, d loss / d (first input). Where an output is no scalar, the loss is
-(output * weight_like(output, 0)).sum(). An `init` case holds only numbers: the bound or standard deviation.
+writes layers, losses (.json, .npz; see recorder.py) and initialisers.json in crates/nn/tests/goldens/, read by
+crates/nn/tests/goldens.rs. Tensors among the arguments of a loss follow its inputs, named by `weights`. A case of an
+initialiser holds only numbers: the bound or standard deviation.
 """
 
+import json
 import math
 
 import torch
 import torch.nn.functional as F
-from torch import nn
 
-from common import ROOT, Draw, Writer, weight_like
+from common import ROOT
+from recorder import Recorder, nn
 
-W = Writer()
-D = Draw(21)
-
-
-def layer(kind, x, train=True, state=None, **args):
-    """Runs nn.KIND(**args) with drawn parameters on `x` and records it."""
-    m = getattr(nn, kind)(**args).double().train(train)
-    with torch.no_grad():
-        for p in m.parameters():
-            p.copy_(D.uniform(tuple(p.shape), -1, 1))
-        for name, b in m.named_buffers():
-            if "running" in name:
-                b.copy_(D.uniform(tuple(b.shape), 0.25, 2))
-        if getattr(m, "padding_idx", None) is not None:
-            m.weight[m.padding_idx] = 0
-    params, buffers = dict(m.named_parameters()), dict(m.named_buffers())
-    floating = x.dtype.is_floating_point
-    x = x.clone().requires_grad_(floating)
-    spec = {"layer": kind, "args": args, "train": train, "in": [W.put(x)]}
-    spec["params"] = [[k, *W.put(p)] for k, p in params.items()]
-    spec["buffers"] = [[k, *W.put(b)] for k, b in buffers.items()]
-    out = m(x)
-    spec["out"] = [W.put(out)]
-    wanted = ([x] if floating else []) + list(params.values())
-    for g in torch.autograd.grad((out * weight_like(out, 0)).sum(), wanted):
-        W.put(g)
-    for b in buffers.values():
-        W.put(b)
-    W.cases.append(spec)
+R = Recorder(21)
+L = Recorder(22)
+D = R.draw
 
 
 def loss(kind, inputs, tolerance=1e-10, **args):
-    """Runs F.KIND(*inputs, **args); tensors among `args` are recorded after the inputs."""
-    inputs = [inputs[0].clone().requires_grad_(True), *inputs[1:]]
+    """Records F.KIND(*inputs, **args), differentiated by its first input."""
     extra = {k: v for k, v in args.items() if isinstance(v, torch.Tensor)}
     plain = {k: v for k, v in args.items() if k not in extra}
-    spec = {"loss": kind, "args": plain, "tolerance": tolerance, "in": [W.put(t) for t in inputs]}
-    spec["weights"] = [[k, *W.put(t)] for k, t in extra.items()]
-    out = getattr(F, kind)(*inputs, **args)
-    spec["out"] = [W.put(out)]
-    total = out if out.dim() == 0 else (out * weight_like(out, 0)).sum()
-    W.put(torch.autograd.grad(total, inputs[0])[0])
-    W.cases.append(spec)
+    inputs = inputs + list(extra.values())
+    f = lambda *x: getattr(F, kind)(x[0], x[1], **dict(zip(extra, x[2:])), **plain)
+    args = {"weights": list(extra), **plain}
+    L.record(kind, f, inputs, range(1, len(inputs)), args, nn.Module(), True, tolerance, 5e-5)
 
 
 def layers():
-    layer("Linear", D.uniform((4, 3)), in_features=3, out_features=5)
-    layer("Linear", D.uniform((2, 2, 4)), in_features=4, out_features=2, bias=False)
-    layer("Conv2d", D.uniform((2, 2, 5, 4)), in_channels=2, out_channels=3, kernel_size=3)
-    layer("Conv2d", D.uniform((1, 4, 6, 6)), in_channels=4, out_channels=4, kernel_size=3, stride=2, padding=1, groups=2, bias=False)
-    layer("Conv2d", D.uniform((1, 1, 7, 7)), in_channels=1, out_channels=2, kernel_size=3, padding=2, dilation=2)
-    layer("MaxPool2d", D.distinct((2, 1, 4, 6)), kernel_size=2)
-    layer("MaxPool2d", D.distinct((1, 2, 5, 5)), kernel_size=3, stride=2, padding=1)
-    layer("AvgPool2d", D.uniform((1, 2, 4, 6)), kernel_size=2)
-    layer("AvgPool2d", D.uniform((1, 2, 5, 5)), kernel_size=3, stride=2, padding=1)
+    R.module("Linear", [D.uniform((4, 3))], in_features=3, out_features=5)
+    R.module("Linear", [D.uniform((2, 2, 4))], in_features=4, out_features=2, bias=False)
+    R.module("Conv2d", [D.uniform((2, 2, 5, 4))], in_channels=2, out_channels=3, kernel_size=3)
+    R.module("Conv2d", [D.uniform((1, 4, 6, 6))], in_channels=4, out_channels=4, kernel_size=3, stride=2, padding=1, groups=2, bias=False)
+    R.module("Conv2d", [D.uniform((1, 1, 7, 7))], in_channels=1, out_channels=2, kernel_size=3, padding=2, dilation=2)
+    R.module("MaxPool2d", [D.distinct((2, 1, 4, 6))], kernel_size=2)
+    R.module("MaxPool2d", [D.distinct((1, 2, 5, 5))], kernel_size=3, stride=2, padding=1)
+    R.module("AvgPool2d", [D.uniform((1, 2, 4, 6))], kernel_size=2)
+    R.module("AvgPool2d", [D.uniform((1, 2, 5, 5))], kernel_size=3, stride=2, padding=1)
     for train in (True, False):
-        layer("BatchNorm1d", D.uniform((5, 3)), train, num_features=3)
-        layer("BatchNorm1d", D.uniform((3, 2, 4)), train, num_features=2, eps=1e-3, momentum=0.3)
-        layer("BatchNorm2d", D.uniform((3, 2, 2, 3)), train, num_features=2)
-        layer("BatchNorm2d", D.uniform((2, 2, 3, 2)), train, num_features=2, affine=False, momentum=0.25)
-    layer("Flatten", D.uniform((2, 3, 2)))
-    layer("Flatten", D.uniform((2, 3, 2, 2)), start_dim=2)
-    layer("ReLU", D.uniform((2, 5)))
-    layer("ReLU", torch.tensor([-1.0, 0.0, 1.0], dtype=torch.float64))
-    layer("LogSoftmax", D.uniform((3, 4), -8, 8), dim=1)
-    layer("LogSoftmax", D.uniform((2, 3, 2), -300, 300), dim=-1)
-    layer("Embedding", D.index((2, 4), 5), num_embeddings=5, embedding_dim=3)
-    layer("Embedding", torch.tensor([1, 0, 3, 1, 2, 0]), num_embeddings=4, embedding_dim=2, padding_idx=0)
+        R.module("BatchNorm1d", [D.uniform((5, 3))], train=train, num_features=3)
+        R.module("BatchNorm1d", [D.uniform((3, 2, 4))], train=train, num_features=2, eps=1e-3, momentum=0.3)
+        R.module("BatchNorm2d", [D.uniform((3, 2, 2, 3))], train=train, num_features=2)
+        R.module("BatchNorm2d", [D.uniform((2, 2, 3, 2))], train=train, num_features=2, affine=False, momentum=0.25)
+    R.module("Flatten", [D.uniform((2, 3, 2))])
+    R.module("Flatten", [D.uniform((2, 3, 2, 2))], start_dim=2)
+    R.module("ReLU", [D.uniform((2, 5))])
+    R.module("ReLU", [torch.tensor([-1.0, 0.0, 1.0], dtype=torch.float64)])
+    R.module("LogSoftmax", [D.uniform((3, 4), -8, 8)], dim=1)
+    R.module("LogSoftmax", [D.uniform((2, 3, 2), -300, 300)], dim=-1)
+    R.module("Embedding", [D.index((2, 4), 5)], num_embeddings=5, embedding_dim=3)
+    R.module("Embedding", [torch.tensor([1, 0, 3, 1, 2, 0])], num_embeddings=4, embedding_dim=2, padding_idx=0)
 
 
 def losses():
@@ -117,6 +87,7 @@ def losses():
 
 
 def initialisers():
+    cases = []
     for shape in ([30, 20], [16, 8, 3, 3]):
         t = torch.empty(shape)
         fan_in, fan_out = nn.init._calculate_fan_in_and_fan_out(t)
@@ -125,17 +96,19 @@ def initialisers():
             for mode, fan in (("fan_in", fan_in), ("fan_out", fan_out)):
                 std = gain / math.sqrt(fan)
                 args = {"shape": shape, "mode": mode, "nonlinearity": nonlinearity, "a": a}
-                W.cases.append({"init": "kaiming_uniform", **args, "bound": math.sqrt(3) * std})
-                W.cases.append({"init": "kaiming_normal", **args, "std": std})
+                cases.append({"init": "kaiming_uniform", **args, "bound": math.sqrt(3) * std})
+                cases.append({"init": "kaiming_normal", **args, "std": std})
         for gain in (1.0, 2.0):
             std = gain * math.sqrt(2 / (fan_in + fan_out))
-            W.cases.append({"init": "xavier_uniform", "shape": shape, "gain": gain, "bound": math.sqrt(3) * std})
-            W.cases.append({"init": "xavier_normal", "shape": shape, "gain": gain, "std": std})
+            cases.append({"init": "xavier_uniform", "shape": shape, "gain": gain, "bound": math.sqrt(3) * std})
+            cases.append({"init": "xavier_normal", "shape": shape, "gain": gain, "std": std})
     for shape in ([16, 8, 3, 3], [30, 20]):
         fan_in = math.prod(shape[1:])
-        W.cases.append({"init": "default", "shape": shape, "bound": 1 / math.sqrt(fan_in)})
+        cases.append({"init": "default", "shape": shape, "bound": 1 / math.sqrt(fan_in)})
+    lines = ",\n".join(json.dumps(c, separators=(",", ":")) for c in cases)
+    (ROOT / "crates/nn/tests/goldens/initialisers.json").write_text(f"[\n{lines}\n]\n")
 
 
 if __name__ == "__main__":
     layers(), losses(), initialisers()
-    W.save(ROOT / "crates/nn/tests/goldens/nn")
+    R.save("layers"), L.save("losses")

@@ -1,76 +1,16 @@
 //! Layers, losses and initialisers against PyTorch: the files are made by `scripts/goldens/nn.py`.
 
-#[path = "../../tensor/tests/support/golden.rs"]
-mod golden;
+mod support;
 
-use golden::{Args, Golden, difference, weight_like};
 use gradus_nn::init::{self, Fan, Nonlinearity};
 use gradus_nn::losses::*;
 use gradus_nn::{
     AvgPool2d, BatchNorm1d, BatchNorm2d, Conv2d, Dropout, Embedding, Flatten, Forward, Linear, LogSoftmax, MaxPool2d,
-    Module, ReLU, StateDict,
+    Module, ReLU,
 };
-use gradus_tensor::autograd::{GradOptions, grad};
 use gradus_tensor::{DType, Tensor, manual_seed};
 use serde_json::Value;
-use std::path::Path;
-
-const TOLERANCE: f64 = 1e-10;
-
-/// A case with its arrays taken from the file, in the order in which they were written.
-enum Case {
-    Layer {
-        spec: Value,
-        input: Tensor,
-        before: Vec<(String, Tensor)>,
-        output: Tensor,
-        gradients: Vec<Tensor>,
-        after: Vec<Tensor>,
-    },
-    Loss {
-        spec: Value,
-        inputs: Vec<Tensor>,
-        weights: Vec<(String, Tensor)>,
-        output: Tensor,
-        gradient: Tensor,
-    },
-    Init(Value),
-}
-
-fn cases() -> Vec<Case> {
-    let mut file = Golden::open(&Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/goldens/nn"));
-    let specs = std::mem::take(&mut file.cases);
-    let out = specs
-        .into_iter()
-        .map(|spec| if spec["init"].is_string() { Case::Init(spec) } else { read(&mut file, spec) })
-        .collect();
-    file.finish();
-    out
-}
-
-fn named(file: &mut Golden, entries: &Value) -> Vec<(String, Tensor)> {
-    let one =
-        |e: &Value| (e[0].as_str().unwrap().to_string(), file.take(&Value::from(e.as_array().unwrap()[1..].to_vec())));
-    entries.as_array().unwrap().iter().map(one).collect()
-}
-
-fn read(file: &mut Golden, spec: Value) -> Case {
-    let mut inputs = file.take_all(&spec["in"]);
-    if spec["loss"].is_string() {
-        let weights = named(file, &spec["weights"]);
-        let output = file.take(&spec["out"][0]);
-        let gradient = file.take_gradients(&inputs[..1]).remove(0);
-        return Case::Loss { spec, inputs, weights, output, gradient };
-    }
-    let params = named(file, &spec["params"]);
-    let buffers = named(file, &spec["buffers"]);
-    let output = file.take(&spec["out"][0]);
-    let gradients = file.take_gradients(inputs.iter().chain(params.iter().map(|(_, t)| t)));
-    let entries = spec["buffers"].as_array().unwrap().clone();
-    let after = entries.iter().map(|e| file.take(&Value::from(e.as_array().unwrap()[1..].to_vec()))).collect();
-    let before = params.into_iter().chain(buffers).collect();
-    Case::Layer { input: inputs.remove(0), before, output, gradients, after, spec }
-}
+use support::{Args, cases};
 
 fn layer(kind: &str, a: &Args) -> Box<dyn Forward> {
     let number = |name: &str, default: f64| if a.has(name) { a.float(name) } else { default };
@@ -113,86 +53,40 @@ fn layer(kind: &str, a: &Args) -> Box<dyn Forward> {
     }
 }
 
-/// Everything about one layer case, computed in `dtype`.
-fn check_layer(case: &Case, dtype: DType, tolerance: f64) {
-    let Case::Layer { spec, input, before, output, gradients, after } = case else { return };
-    let what = format!("{} {} train={} {dtype}", spec["layer"], spec["args"], spec["train"]);
-    let mut model = layer(spec["layer"].as_str().unwrap(), &Args(&spec["args"]));
-    model.to_dtype(dtype);
-    let names: Vec<String> = model.state_dict().iter().map(|(name, _)| name.to_string()).collect();
-    let expected: Vec<String> = before.iter().map(|(name, _)| name.clone()).collect();
-    assert_eq!(names, expected, "{what}: names in the state dict");
-    model.load_state_dict(&before.iter().cloned().collect::<StateDict>()).unwrap_or_else(|e| panic!("{what}: {e}"));
-    if spec["train"] == true {
-        model.train()
-    } else {
-        model.eval()
-    }
-
-    let x = if input.dtype().is_float() { input.to_dtype(dtype).requires_grad_(true) } else { input.clone() };
-    let out = model.forward(&x);
-    assert_eq!(out.dtype(), dtype, "{what}");
-    let check = |part: &str, got: &Tensor, want: &Tensor| {
-        if let Some(d) = difference(got, want, tolerance) {
-            panic!("{what}, {part}: {d}");
-        }
-    };
-    check("output", &out, output);
-    let parameters = model.parameters();
-    let wanted: Vec<&Tensor> = [&x].into_iter().chain(&parameters).filter(|t| t.requires_grad()).collect();
-    let got = grad(&[&(&out * weight_like(&out, 0)).sum()], &wanted, GradOptions::default());
-    assert_eq!(got.len(), gradients.len(), "{what}");
-    for (i, (g, w)) in got.iter().zip(gradients).enumerate() {
-        check(&format!("gradient {i}"), g, w);
-    }
-    for ((name, got), want) in model.named_buffers().iter().zip(after) {
-        check(name, got, want);
-    }
-}
-
 #[test]
 fn layers_agree_with_pytorch() {
-    let cases: Vec<Case> = cases().into_iter().filter(|c| matches!(c, Case::Layer { .. })).collect();
+    let cases = cases("layers");
     assert!(cases.len() >= 24, "only {} layers", cases.len());
     for case in &cases {
-        check_layer(case, DType::F64, TOLERANCE);
-        check_layer(case, DType::F32, 5e-5);
+        case.check(|| layer(case.kind(), &case.args()), |m, x| vec![m.forward(&x[0])]);
     }
 }
 
 #[test]
 fn losses_agree_with_pytorch() {
-    let mut count = 0;
-    for case in cases() {
-        let Case::Loss { spec, inputs, weights, output, gradient } = case else { continue };
-        count += 1;
-        let what = format!("{} {} weights {:?}", spec["loss"], spec["args"], spec["weights"]);
-        let x = inputs[0].clone().requires_grad_(true);
-        let out = evaluate(&spec, &x, &inputs[1], &weights);
-        let total = if out.rank() == 0 { out.clone() } else { (&out * weight_like(&out, 0)).sum() };
-        let got = grad(&[&total], &[&x], GradOptions::default()).remove(0);
-        for (part, got, want) in [("value", &out, &output), ("gradient", &got, &gradient)] {
-            if let Some(d) = difference(got, want, spec["tolerance"].as_f64().unwrap()) {
-                panic!("{what}, {part}: {d}");
-            }
-        }
+    let cases = cases("losses");
+    assert!(cases.len() >= 40, "only {} losses", cases.len());
+    for case in &cases {
+        case.check_function(|x| vec![evaluate(case.kind(), &case.args(), x)]);
     }
-    assert!(count >= 40, "only {count} losses");
 }
 
-fn evaluate(spec: &Value, x: &Tensor, target: &Tensor, weights: &[(String, Tensor)]) -> Tensor {
-    let weight = |name: &str| weights.iter().find(|(n, _)| n == name).map(|(_, t)| t.clone());
-    let reduction = match spec["args"]["reduction"].as_str().unwrap() {
+/// Weights stand behind input and target, in the order of `weights` among the arguments.
+fn evaluate(kind: &str, args: &Args, x: &[Tensor]) -> Tensor {
+    let names: Vec<&str> = args.0["weights"].as_array().unwrap().iter().map(|w| w.as_str().unwrap()).collect();
+    let weight = |name: &str| names.iter().position(|n| *n == name).map(|i| x[2 + i].clone());
+    let reduction = match args.text("reduction") {
         "sum" => Reduction::Sum,
         "none" => Reduction::None,
         _ => Reduction::Mean,
     };
-    let ignore_index = Some(spec["args"]["ignore_index"].as_i64().unwrap_or(-100));
-    match spec["loss"].as_str().unwrap() {
+    let ignore_index = Some(args.0["ignore_index"].as_i64().unwrap_or(-100));
+    let (x, target) = (&x[0], &x[1]);
+    match kind {
         "mse_loss" => mse_loss_with(x, target, reduction),
         "nll_loss" => nll_loss_with(x, target, NllOptions { weight: weight("weight"), ignore_index, reduction }),
         "cross_entropy" => {
-            let label_smoothing = spec["args"]["label_smoothing"].as_f64().unwrap_or(0.0);
+            let label_smoothing = args.0["label_smoothing"].as_f64().unwrap_or(0.0);
             let options = CrossEntropyOptions { weight: weight("weight"), ignore_index, label_smoothing, reduction };
             cross_entropy_with(x, target, options)
         }
@@ -225,10 +119,10 @@ fn short_forms_are_means() {
 #[test]
 fn initialisers_have_pytorchs_spread() {
     manual_seed(3);
-    let mut count = 0;
-    for case in cases() {
-        let Case::Init(spec) = case else { continue };
-        count += 1;
+    let text = include_str!("goldens/initialisers.json");
+    let specs: Vec<Value> = serde_json::from_str(text).unwrap();
+    assert!(specs.len() >= 40, "only {} initialisers", specs.len());
+    for spec in specs {
         // Forty tensors: enough numbers for a standard deviation within 2 %.
         let drawn: Vec<Tensor> = (0..40).map(|_| draw(&spec)).collect();
         let all = Tensor::stack(&drawn.iter().collect::<Vec<_>>(), 0).to_dtype(DType::F64);
@@ -243,7 +137,6 @@ fn initialisers_have_pytorchs_spread() {
         }
         assert!(mean.abs() < 0.03 * std, "{spec}: mean {mean}");
     }
-    assert!(count >= 40, "only {count} initialisers");
 }
 
 /// One tensor filled by the initialiser of a case.

@@ -1,16 +1,12 @@
 //! Layers: names, shapes, messages, behaviour in training and in use, second order.
 
+mod support;
+
 use gradus_nn::losses::cross_entropy;
 use gradus_nn::*;
-use gradus_tensor::autograd::{GradOptions, grad};
 use gradus_tensor::{DType, Tensor, manual_seed};
-use std::panic::{AssertUnwindSafe, catch_unwind};
-
-/// The message `f` panics with.
-fn panic_of(f: impl FnOnce() -> Tensor) -> String {
-    let payload = catch_unwind(AssertUnwindSafe(f)).expect_err("it must panic");
-    payload.downcast_ref::<String>().cloned().or(payload.downcast_ref::<&str>().map(|s| s.to_string())).unwrap()
-}
+use std::panic::catch_unwind;
+use support::{check_gradients, panic_of};
 
 fn near(a: &Tensor, b: &Tensor) -> bool {
     a.shape() == b.shape() && (a - b).abs().max().item() < 1e-5
@@ -231,25 +227,7 @@ fn a_gradient_penalty_runs_through_every_layer() {
     ];
     m.to_dtype(DType::F64);
     let x = Tensor::randn([3, 2, 9, 8]).to_dtype(DType::F64).requires_grad_(true);
-    let penalty = |x: &Tensor| {
-        let y = m.forward(x).select(1, 0).sum();
-        let options = GradOptions { create_graph: true, ..Default::default() };
-        grad(&[&y], &[x], options)[0].square().sum()
-    };
-    m.zero_grad();
-    penalty(&x).backward();
-    let w = m.parameters()[0].clone();
-    let found = w.grad().unwrap().at(&[1, 1, 2, 0]);
-    let eps = 1e-5;
-    let shifted = |by: f64| {
-        gradus_tensor::no_grad(|| {
-            w.select(0, 1).select(0, 1).select(0, 2).select(0, 0).add_(&Tensor::full_of((), by, DType::F64), 1.0)
-        });
-        penalty(&x).item_f64()
-    };
-    let (above, below) = (shifted(eps), shifted(-2.0 * eps));
-    let expected = (above - below) / (2.0 * eps);
-    assert!((found - expected).abs() < 1e-6 * expected.abs().max(1.0), "{found} is not {expected}");
+    check_gradients(&m, &[x], |m, x| vec![m.forward(&x[0])]);
 }
 
 #[test]
