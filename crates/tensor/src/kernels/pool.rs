@@ -173,13 +173,16 @@ fn halve_planes<T: Float>(s: &PoolShape, x: &[T], out: &mut [T], indices: &mut [
         let x = &x[plane * from..][..from];
         // SAFETY: each plane is visited once, and `indices` outlives the call.
         let indices = unsafe { shared.slice(plane * to, to) };
-        simd::run(|| {
-            for (row, (out, indices)) in out.chunks_exact_mut(ox).zip(indices.chunks_exact_mut(ox)).enumerate() {
-                let first = (row / oy * iy + row % oy * 2) * ix;
-                let (a, b) = (&x[first..][..2 * ox], &x[first + ix..][..2 * ox]);
-                halve_row(a, b, first, ix, out, indices);
-            }
-        });
+        simd::run(
+            #[inline(always)]
+            || {
+                for (row, (out, indices)) in out.chunks_exact_mut(ox).zip(indices.chunks_exact_mut(ox)).enumerate() {
+                    let first = (row / oy * iy + row % oy * 2) * ix;
+                    let (a, b) = (&x[first..][..2 * ox], &x[first + ix..][..2 * ox]);
+                    halve_row(a, b, first, ix, out, indices);
+                }
+            },
+        );
     });
 }
 
@@ -259,13 +262,16 @@ pub fn max_pool_backward<T: Float>(s: &PoolShape, gy: &[T], indices: &[i64], gx:
     for_planes(gx, from, 4 * to, |plane, gx| {
         let range = plane * to..(plane + 1) * to;
         let (gy, indices) = (&gy[range.clone()], &indices[range]);
-        simd::run(|| {
-            for (row, (gy, indices)) in gy.chunks_exact(ox).zip(indices.chunks_exact(ox)).enumerate() {
-                let first = (row / oy * iy + row % oy * 2) * ix;
-                let (a, b) = gx[first..first + 2 * ix].split_at_mut(ix);
-                spread_row(gy, indices, first, ix, a, b);
-            }
-        });
+        simd::run(
+            #[inline(always)]
+            || {
+                for (row, (gy, indices)) in gy.chunks_exact(ox).zip(indices.chunks_exact(ox)).enumerate() {
+                    let first = (row / oy * iy + row % oy * 2) * ix;
+                    let (a, b) = gx[first..first + 2 * ix].split_at_mut(ix);
+                    spread_row(gy, indices, first, ix, a, b);
+                }
+            },
+        );
     });
 }
 

@@ -142,17 +142,20 @@ fn copy_transposed<T: Copy + Send + Sync>(nest: &Nest<1>, src: &[T], out: &mut [
     };
     par::for_each_chunk_mut(out, rows * cols, |m, plane| {
         outer.each_row(m..m + 1, |[base]| {
-            simd::run(|| {
-                for r0 in (0..rows).step_by(TILE) {
-                    for c0 in (0..cols).step_by(TILE) {
-                        for r in r0..(r0 + TILE).min(rows) {
-                            for c in c0..(c0 + TILE).min(cols) {
-                                plane[r * cols + c] = src[base + r + c * step];
+            simd::run(
+                #[inline(always)]
+                || {
+                    for r0 in (0..rows).step_by(TILE) {
+                        for c0 in (0..cols).step_by(TILE) {
+                            for r in r0..(r0 + TILE).min(rows) {
+                                for c in c0..(c0 + TILE).min(cols) {
+                                    plane[r * cols + c] = src[base + r + c * step];
+                                }
                             }
                         }
                     }
-                }
-            })
+                },
+            )
         });
     });
 }

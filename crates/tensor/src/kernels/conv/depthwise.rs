@@ -129,26 +129,29 @@ impl Group {
     ) {
         let strides = self.stage.strides();
         let [_, oy, ox] = self.out;
-        simd::run(|| {
-            for z in 0..lanes[0].count {
-                for y in 0..lanes[1].count {
-                    let base = z * strides[0] + y * strides[1];
-                    let row = (lanes[0].start + z * lanes[0].step) * oy + lanes[1].start + y * lanes[1].step;
-                    let line = &mut out[row * ox..][..ox];
-                    for x in (0..lanes[2].count).step_by(WIDE) {
-                        let n = WIDE.min(lanes[2].count - x);
-                        let values = piece(&stage[base + x..], taps, w, term, n);
-                        let first = lanes[2].start + x * lanes[2].step;
-                        if lanes[2].step == 1 && n == WIDE {
-                            line[first..first + WIDE].copy_from_slice(&values);
-                        } else {
-                            let to = line[first..].iter_mut().step_by(lanes[2].step);
-                            to.zip(&values[..n]).for_each(|(v, &x)| *v = x);
+        simd::run(
+            #[inline(always)]
+            || {
+                for z in 0..lanes[0].count {
+                    for y in 0..lanes[1].count {
+                        let base = z * strides[0] + y * strides[1];
+                        let row = (lanes[0].start + z * lanes[0].step) * oy + lanes[1].start + y * lanes[1].step;
+                        let line = &mut out[row * ox..][..ox];
+                        for x in (0..lanes[2].count).step_by(WIDE) {
+                            let n = WIDE.min(lanes[2].count - x);
+                            let values = piece(&stage[base + x..], taps, w, term, n);
+                            let first = lanes[2].start + x * lanes[2].step;
+                            if lanes[2].step == 1 && n == WIDE {
+                                line[first..first + WIDE].copy_from_slice(&values);
+                            } else {
+                                let to = line[first..].iter_mut().step_by(lanes[2].step);
+                                to.zip(&values[..n]).for_each(|(v, &x)| *v = x);
+                            }
                         }
                     }
                 }
-            }
-        });
+            },
+        );
     }
 }
 
@@ -225,17 +228,20 @@ fn add_image<T: Float>(s: &ConvShape, stage: &Stage, offsets: &[usize], x: &[T],
                     grad[z * strides[0] + y * strides[1]..][..ox].copy_from_slice(row);
                 }
             }
-            simd::run(|| {
-                for (sum, &offset) in sums.iter_mut().zip(offsets) {
-                    let mut acc = [T::ZERO; WIDE];
-                    for (g, s) in grad.chunks_exact(WIDE).zip(staged[offset..].chunks_exact(WIDE)) {
-                        for l in 0..WIDE {
-                            acc[l] += g[l] * s[l];
+            simd::run(
+                #[inline(always)]
+                || {
+                    for (sum, &offset) in sums.iter_mut().zip(offsets) {
+                        let mut acc = [T::ZERO; WIDE];
+                        for (g, s) in grad.chunks_exact(WIDE).zip(staged[offset..].chunks_exact(WIDE)) {
+                            for l in 0..WIDE {
+                                acc[l] += g[l] * s[l];
+                            }
                         }
+                        *sum += acc.into_iter().sum();
                     }
-                    *sum += acc.into_iter().sum();
-                }
-            });
+                },
+            );
         }
     });
 }
