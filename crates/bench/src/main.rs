@@ -6,6 +6,7 @@
 //! `BENCH_MIN_S` and `BENCH_CAP_S` (3 and 8) how long each is measured. `--coldstart` makes one training
 //! step of the first workload and exits, for timing from the outside.
 
+mod nets;
 mod workloads;
 
 use gradus::prelude::*;
@@ -56,14 +57,14 @@ fn cold_start() {
 fn run(w: &Workload, phases: &[&str]) {
     manual_seed(0);
     let mut job = (w.build)();
-    let params = job.model.num_parameters();
+    let params = job.model().num_parameters();
     if phases.contains(&"infer") {
-        job.model.eval();
+        job.model().eval();
         let (times, first, _) = timed(|| job.infer_step());
         emit(w.name, "infer", &times, serde_json::json!({ "params": params, "check": first }));
     }
     if phases.contains(&"train") {
-        job.model.train();
+        job.model().train();
         let (times, first, last) = timed(|| job.train_step());
         emit(w.name, "train", &times, serde_json::json!({ "params": params, "loss_first": first, "loss_last": last }));
     }

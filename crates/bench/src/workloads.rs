@@ -1,63 +1,84 @@
 //! The workloads, as rows: a name and how to build it.
 
+use crate::nets::*;
 use gradus::prelude::*;
 
 /// A row of the table.
 pub struct Workload {
     pub name: &'static str,
-    pub build: fn() -> Job,
+    pub build: fn() -> Box<dyn Job>,
 }
 
 /// A model with fixed data and its optimiser.
-pub struct Job {
-    pub model: Sequential,
-    input: Tensor,
-    labels: Tensor,
-    optimizer: Box<dyn Optimizer>,
+pub trait Job {
+    fn model(&self) -> &dyn Module;
+    /// One step; the loss before it.
+    fn train_step(&mut self) -> f32;
+    /// The sum of the output.
+    fn infer_step(&self) -> f32;
 }
 
 pub const WORKLOADS: &[Workload] = &[
     Workload { name: "w01_mlp_b64", build: mlp },
     Workload { name: "w02_mlp_wide_b128", build: mlp_wide },
     Workload { name: "w03_cnn_mnist_b64", build: cnn_mnist },
+    Workload { name: "w04_cnn_cifar_b32", build: cnn_cifar },
+    Workload { name: "w05_resnet18_cifar_b16", build: resnet18 },
+    Workload { name: "w12_mobilenet_b16", build: mobilenet },
+    Workload { name: "w15_skipgram_b512", build: skipgram },
 ];
 
-impl Job {
-    fn new(
-        model: Sequential,
-        input: Tensor,
-        classes: i64,
-        optimizer: impl Fn(Vec<Tensor>) -> Box<dyn Optimizer>,
-    ) -> Job {
-        let n = input.size(0);
-        let labels = Tensor::from_vec((0..n as i64).map(|i| i * 7 % classes).collect(), [n]);
-        let optimizer = optimizer(model.parameters());
-        Job { model, input, labels, optimizer }
-    }
-
-    pub fn train_step(&mut self) -> f32 {
-        self.optimizer.zero_grad();
-        let loss = cross_entropy(&self.model.forward(&self.input), &self.labels);
-        loss.backward();
-        self.optimizer.step();
-        loss.item()
-    }
-
-    pub fn infer_step(&mut self) -> f32 {
-        no_grad(|| self.model.forward(&self.input).sum().item())
-    }
-}
+type Make = fn(Vec<Tensor>) -> Box<dyn Optimizer>;
 
 fn adam(params: Vec<Tensor>) -> Box<dyn Optimizer> {
     Box::new(Adam::new(params, 1e-3))
 }
 
-fn mlp() -> Job {
-    let model = sequential![Linear::new(784, 128), ReLU, Linear::new(128, 64), ReLU, Linear::new(64, 10)];
-    Job::new(model, Tensor::randn([64, 784]), 10, |p| Box::new(Sgd::new(p, 3e-3)))
+/// The labels 0, 7, 14 ... modulo the number of classes.
+fn labels(n: usize, classes: i64) -> Tensor {
+    Tensor::from_vec((0..n as i64).map(|i| i * 7 % classes).collect(), [n])
 }
 
-fn mlp_wide() -> Job {
+/// A model, its optimiser, and functions of the model: the loss, and the sum of the output.
+struct Task<M, L, O> {
+    model: M,
+    optimizer: Box<dyn Optimizer>,
+    loss: L,
+    output: O,
+}
+
+impl<M: Module, L: Fn(&M) -> Tensor, O: Fn(&M) -> Tensor> Job for Task<M, L, O> {
+    fn model(&self) -> &dyn Module {
+        &self.model
+    }
+
+    fn train_step(&mut self) -> f32 {
+        self.optimizer.zero_grad();
+        let loss = (self.loss)(&self.model);
+        loss.backward();
+        self.optimizer.step();
+        loss.item()
+    }
+
+    fn infer_step(&self) -> f32 {
+        no_grad(|| (self.output)(&self.model).item())
+    }
+}
+
+/// The cross entropy of logits.
+fn classifier(model: impl Forward + 'static, input: Tensor, labels: Tensor, make: Make) -> Box<dyn Job> {
+    let optimizer = make(model.parameters());
+    let x = input.clone();
+    let loss = move |m: &_| cross_entropy(&Forward::forward(m, &x), &labels);
+    Box::new(Task { model, optimizer, loss, output: move |m: &_| Forward::forward(m, &input).sum() })
+}
+
+fn mlp() -> Box<dyn Job> {
+    let model = sequential![Linear::new(784, 128), ReLU, Linear::new(128, 64), ReLU, Linear::new(64, 10)];
+    classifier(model, Tensor::randn([64, 784]), labels(64, 10), |p| Box::new(Sgd::new(p, 3e-3)))
+}
+
+fn mlp_wide() -> Box<dyn Job> {
     let model = sequential![
         Linear::new(784, 1024),
         ReLU,
@@ -67,10 +88,10 @@ fn mlp_wide() -> Job {
         Dropout::new(0.2),
         Linear::new(1024, 10)
     ];
-    Job::new(model, Tensor::randn([128, 784]), 10, adam)
+    classifier(model, Tensor::randn([128, 784]), labels(128, 10), adam)
 }
 
-fn cnn_mnist() -> Job {
+fn cnn_mnist() -> Box<dyn Job> {
     let model = sequential![
         Conv2d::new(1, 32, 3).padding(1),
         ReLU,
@@ -83,5 +104,50 @@ fn cnn_mnist() -> Job {
         ReLU,
         Linear::new(128, 10)
     ];
-    Job::new(model, Tensor::randn([64, 1, 28, 28]), 10, adam)
+    classifier(model, Tensor::randn([64, 1, 28, 28]), labels(64, 10), adam)
+}
+
+fn cnn_cifar() -> Box<dyn Job> {
+    let mut model = Sequential::new();
+    for (from, to) in [(3, 16), (16, 32), (32, 64)] {
+        model.push(Conv2d::new(from, to, 3).padding(1));
+        model.push(ReLU);
+        model.push(MaxPool2d::new(2));
+    }
+    model.push(Flatten::new());
+    model.push(Dropout::new(0.25));
+    model.push(Linear::new(1024, 500));
+    model.push(ReLU);
+    model.push(Dropout::new(0.25));
+    model.push(Linear::new(500, 10));
+    classifier(model, Tensor::randn([32, 3, 32, 32]), labels(32, 10), adam)
+}
+
+fn resnet18() -> Box<dyn Job> {
+    classifier(ResNet18::new(), Tensor::randn([16, 3, 32, 32]), labels(16, 10), adam)
+}
+
+fn mobilenet() -> Box<dyn Job> {
+    classifier(MobileNet::new(), Tensor::randn([16, 3, 32, 32]), labels(16, 10), adam)
+}
+
+fn skipgram() -> Box<dyn Job> {
+    let indices =
+        |n: i64, a: i64, b: i64| Tensor::from_vec((0..n).map(|i| (i * a + b) % 20_000).collect(), [n as usize]);
+    let (center, positive) = (indices(512, 7919, 3), indices(512, 6101, 11));
+    let negative = indices(2560, 3571, 17).reshape([512, 5]);
+    let model = SkipGram::new(20_000, 128);
+    let optimizer = Box::new(Sgd::new(model.parameters(), 0.1));
+    let scores = move |m: &SkipGram| m.scores(&center, &positive, &negative);
+    let again = scores.clone();
+    // ln sigmoid(x) = -softplus(-x)
+    let loss = move |m: &SkipGram| {
+        let (pos, neg) = scores(m);
+        ((-pos).softplus() + neg.softplus().sum_dim(1, false)).mean()
+    };
+    let output = move |m: &SkipGram| {
+        let (pos, neg) = again(m);
+        pos.sum() + neg.sum()
+    };
+    Box::new(Task { model, optimizer, loss, output })
 }
