@@ -51,8 +51,10 @@ def norm(x, p, dims, keepdim):
 
 def resize(x, size, mode, align_corners, factors=None):
     """Linear interpolation has a name for each number of dimensions in PyTorch."""
-    if mode == "nearest":
+    if mode.startswith("nearest"):
         return F.interpolate(x, size, factors, mode)
+    if mode == "cubic":
+        return F.interpolate(x, size, factors, "bicubic", align_corners)
     return F.interpolate(x, size, factors, {3: "linear", 4: "bilinear", 5: "trilinear"}[x.dim()], align_corners)
 
 
@@ -362,6 +364,12 @@ def pooling():
     for factors in ([2.0, 1.5], [0.75, 3.0]):
         for mode in ("nearest", "linear"):
             case("interpolate_scale", [D.uniform((1, 1, 4, 5))], factors=factors, mode=mode, align_corners=False)
+    for mode, corners in (("nearest-exact", False), ("cubic", False), ("cubic", True)):
+        case("interpolate", [D.uniform((1, 2, 3, 4))], size=[5, 7], mode=mode, align_corners=corners)
+        case("interpolate", [D.uniform((2, 1, 6, 5))], size=[4, 2], mode=mode, align_corners=corners)
+    for mode in ("nearest-exact", "cubic"):
+        case("interpolate_scale", [D.uniform((1, 1, 4, 5))], factors=[0.75, 2.5], mode=mode, align_corners=False)
+    case("pad", [D.uniform((1, 2, 3, 4))], pads=[[1, 2], [3, 1]], mode="circular", value=0.0)
     case("avg_pool2d", [D.uniform((1, 1, 4, 4))], kernel_size=[3, 3], stride=[1, 1], padding=[1, 1], divisor_override=4)
     case("max_pool2d", [D.distinct((2, 4, 5))], kernel_size=[2, 2], stride=[1, 1])
     case("conv2d", [D.uniform((2, 4, 4)), D.uniform((3, 2, 2, 2)), D.uniform((3,))])

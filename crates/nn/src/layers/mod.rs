@@ -2,26 +2,68 @@
 
 mod activations;
 mod adaptive_avg_pool;
+mod adaptive_max_pool;
 mod avg_pool;
 mod batch_norm;
+mod bilinear;
+mod concat;
 mod conv;
+mod conv_transpose;
+mod dense_block;
+mod depthwise_separable;
 mod dropout;
 mod embedding;
+mod embedding_bag;
+pub mod filters;
+mod fixed_conv;
 mod flatten;
+mod fold;
 mod linear;
+mod lp_pool;
 mod max_pool;
+mod max_unpool;
+mod pad;
+mod pixel_shuffle;
+mod residual;
 mod sequential;
+mod similarity;
 mod sizes;
+mod unflatten;
+mod upsample;
 
 pub use activations::{Identity, LogSoftmax, ReLU, Sigmoid, Softmax, Tanh};
 pub use adaptive_avg_pool::{AdaptiveAvgPool, AdaptiveAvgPool1d, AdaptiveAvgPool2d, AdaptiveAvgPool3d};
+pub use adaptive_max_pool::{AdaptiveMaxPool, AdaptiveMaxPool1d, AdaptiveMaxPool2d, AdaptiveMaxPool3d};
 pub use avg_pool::{AvgPool, AvgPool1d, AvgPool2d, AvgPool3d};
 pub use batch_norm::{BatchNorm, BatchNorm1d, BatchNorm2d, BatchNorm3d};
-pub use conv::{Conv, Conv1d, Conv2d, Conv3d};
+pub use bilinear::Bilinear;
+pub use concat::Concat;
+pub use conv::{Conv, Conv1d, Conv2d, Conv3d, Padding, PaddingMode};
+pub use conv_transpose::{ConvTranspose, ConvTranspose1d, ConvTranspose2d, ConvTranspose3d};
+pub use dense_block::{DenseBlock, DenseLayerKind};
+pub use depthwise_separable::{
+    DepthwiseSeparableConv, DepthwiseSeparableConv1d, DepthwiseSeparableConv2d, DepthwiseSeparableConv3d,
+};
 pub use dropout::Dropout;
 pub use embedding::Embedding;
+pub use embedding_bag::{BagMode, EmbeddingBag};
+pub use fixed_conv::FixedConv2d;
 pub use flatten::Flatten;
+pub use fold::{Fold, Unfold};
+pub use gradus_tensor::Interpolation;
 pub use linear::Linear;
+pub use lp_pool::{LPPool, LPPool1d, LPPool2d, LPPool3d};
 pub use max_pool::{MaxPool, MaxPool1d, MaxPool2d, MaxPool3d};
+pub use max_unpool::{MaxUnpool, MaxUnpool1d, MaxUnpool2d, MaxUnpool3d};
+pub use pad::{
+    CircularPad, CircularPad1d, CircularPad2d, CircularPad3d, ConstantPad, ConstantPad1d, ConstantPad2d, ConstantPad3d,
+    IntoPads, ReflectionPad, ReflectionPad1d, ReflectionPad2d, ReflectionPad3d, ReplicationPad, ReplicationPad1d,
+    ReplicationPad2d, ReplicationPad3d, ZeroPad, ZeroPad1d, ZeroPad2d, ZeroPad3d,
+};
+pub use pixel_shuffle::{ChannelShuffle, PixelShuffle, PixelUnshuffle};
+pub use residual::Residual;
 pub use sequential::Sequential;
+pub use similarity::{CosineSimilarity, PairwiseDistance};
 pub use sizes::IntoSizes;
+pub use unflatten::Unflatten;
+pub use upsample::{IntoEach, Upsample};

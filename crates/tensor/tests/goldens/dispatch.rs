@@ -142,6 +142,7 @@ fn rearrange(op: &str, x: &[Tensor], a: &Args) -> Option<Tensor> {
                 "constant" => PadMode::Constant(a.float("value")),
                 "replicate" => PadMode::Replicate,
                 "reflect" => PadMode::Reflect,
+                "circular" => PadMode::Circular,
                 other => panic!("mode {other}"),
             };
             t.pad(&pads, mode)
@@ -229,6 +230,8 @@ fn windowed(op: &str, x: &[Tensor], a: &Args) -> Option<Vec<Tensor>> {
     let pair = |(values, indices): (Tensor, Tensor)| vec![values, indices];
     let mode = || match a.text("mode") {
         "nearest" => Interpolation::Nearest,
+        "nearest-exact" => Interpolation::NearestExact,
+        "cubic" => Interpolation::Cubic { align_corners: a.flag("align_corners") },
         "linear" => Interpolation::Linear { align_corners: a.flag("align_corners") },
         other => panic!("mode {other}"),
     };

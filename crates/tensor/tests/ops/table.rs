@@ -304,6 +304,7 @@ fn arrangement() -> Vec<Row> {
         row("pad_constant", images, (-2.0, 2.0), |x| x[0].square().pad(&[(1, 2), (0, 3)], PadMode::Constant(0.5))),
         row("pad_crop", images, (-2.0, 2.0), |x| x[0].square().pad(&[(-1, 1)], PadMode::Constant(0.0))),
         row("pad_replicate", images, (-2.0, 2.0), |x| x[0].square().pad(&[(1, 2), (3, 1)], PadMode::Replicate)),
+        row("pad_circular", images, (-2.0, 2.0), |x| x[0].square().pad(&[(1, 2), (2, 1)], PadMode::Circular)),
         row("pad_reflect", images, (-2.0, 2.0), |x| x[0].square().pad(&[(1, 2), (2, 1)], PadMode::Reflect)),
     ]
 }
@@ -476,6 +477,13 @@ fn windows() -> Vec<Row> {
         r("unfold2d", batch, |x| x[0].square().unfold2d(PoolConfig::new([2, 3]).stride([1, 2]).padding([1, 0]))),
         r("fold2d", &[&[&[1, 8, 6]]], |x| x[0].square().fold2d([3, 4], PoolConfig::new([2, 2]).stride([1, 1]))),
         r("interpolate_nearest", batch, |x| x[0].square().interpolate([7, 3], Interpolation::Nearest)),
+        r("interpolate_exact", batch, |x| x[0].square().interpolate([7, 3], Interpolation::NearestExact)),
+        r("interpolate_cubic", batch, |x| {
+            x[0].square().interpolate([7, 3], Interpolation::Cubic { align_corners: false })
+        }),
+        r("interpolate_cubic_aligned", batch, |x| {
+            x[0].square().interpolate([3, 9], Interpolation::Cubic { align_corners: true })
+        }),
         r("interpolate_linear", batch, |x| {
             x[0].square().interpolate([7, 3], Interpolation::Linear { align_corners: false })
         }),
