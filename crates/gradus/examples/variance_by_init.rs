@@ -105,6 +105,7 @@ fn draw(curves: &[Curve], file: &Path) -> Result<(), Box<dyn std::error::Error +
     Ok(())
 }
 
+/// Prints the table.
 pub fn main() -> std::io::Result<()> {
     let out = Path::new("runs/examples");
     println!("Variance of the data and of preactivations, {DEPTH} layers of {WIDTH} units:");
@@ -113,8 +114,10 @@ pub fn main() -> std::io::Result<()> {
         let v = &c.variances;
         println!("{:<34} {:>10.2e} {:>10.2e} {:>10.2e} {:>10.2e}", c.label, v[0], v[1], v[10], v[DEPTH]);
     }
-    println!("It stays for weights scaled to the activation alone (Kaiming for ReLU; Xavier for tanh, which loses a");
-    println!("little at each layer), and of the right size only for centred data.");
+    println!(
+        "It stays, or falls as one over the depth (tanh with Xavier), for weights scaled to the activation alone,"
+    );
+    println!("and begins at the size of the data only where that is centred.");
     println!("The curves are in {}", out.join("variance_by_init.svg").display());
     Ok(())
 }

@@ -89,6 +89,7 @@ fn draw(runs: &[Run], file: &Path) -> Result<(), Box<dyn std::error::Error + Sen
     Ok(())
 }
 
+/// Prints the table.
 pub fn main() -> std::io::Result<()> {
     let out = Path::new("runs/examples");
     println!("Eight hidden units, one class on each diagonal of a square, {STEPS} steps:");
