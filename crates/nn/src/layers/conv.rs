@@ -1,5 +1,6 @@
 //! Convolutions.
 
+use super::reparametrize::HasWeight;
 use super::sizes::{IntoSizes, resized};
 use crate::init::{by_fan_in, fans};
 use crate::module::{Forward, Module, Param, Scope};
@@ -274,7 +275,21 @@ pub(super) fn fixed<const D: usize, const N: usize>(c: &ConvConfig<D>) -> ConvCo
 
 impl<const D: usize> Forward for Conv<D> {
     fn forward(&self, x: &Tensor) -> Tensor {
+        self.forward_with(x, &self.weight)
+    }
+}
+
+impl<const D: usize> HasWeight for Conv<D> {
+    fn weight(&self) -> &Param {
+        &self.weight
+    }
+
+    fn weight_mut(&mut self) -> &mut Param {
+        &mut self.weight
+    }
+
+    fn forward_with(&self, x: &Tensor, weight: &Tensor) -> Tensor {
         let _scope = self.scope.enter();
-        self.windows.convolve(x, &self.weight, self.bias.as_deref())
+        self.windows.convolve(x, weight, self.bias.as_deref())
     }
 }

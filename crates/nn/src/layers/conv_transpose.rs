@@ -1,6 +1,7 @@
 //! Transposed convolutions.
 
 use super::conv::{bias_for, fixed};
+use super::reparametrize::HasWeight;
 use super::sizes::IntoSizes;
 use crate::init::{by_fan_in, fans};
 use crate::module::{Forward, Module, Param, Scope};
@@ -148,11 +149,11 @@ impl<const D: usize> ConvTranspose<D> {
             }
             c.output_padding[d] = wanted[d] - smallest;
         }
-        self.apply(x, &c)
+        self.apply(x, &self.weight, &c)
     }
 
-    fn apply(&self, x: &Tensor, c: &ConvConfig<D>) -> Tensor {
-        let (w, b) = (&*self.weight, self.bias.as_deref());
+    fn apply(&self, x: &Tensor, w: &Tensor, c: &ConvConfig<D>) -> Tensor {
+        let b = self.bias.as_deref();
         match D {
             1 => x.conv_transpose1d(w, b, fixed(c)),
             2 => x.conv_transpose2d(w, b, fixed(c)),
@@ -163,7 +164,25 @@ impl<const D: usize> ConvTranspose<D> {
 
 impl<const D: usize> Forward for ConvTranspose<D> {
     fn forward(&self, x: &Tensor) -> Tensor {
+        self.forward_with(x, &self.weight)
+    }
+}
+
+impl<const D: usize> HasWeight for ConvTranspose<D> {
+    fn weight(&self) -> &Param {
+        &self.weight
+    }
+
+    fn weight_mut(&mut self) -> &mut Param {
+        &mut self.weight
+    }
+
+    fn forward_with(&self, x: &Tensor, weight: &Tensor) -> Tensor {
         let _scope = self.scope.enter();
-        self.apply(x, &self.config)
+        self.apply(x, weight, &self.config)
+    }
+
+    fn output_dim(&self) -> usize {
+        1
     }
 }

@@ -1,5 +1,6 @@
 //! Lookup table.
 
+use super::reparametrize::HasWeight;
 use crate::module::{Forward, Module, Param, Scope};
 use gradus_tensor::{DType, Tensor, fail, no_grad};
 use std::collections::HashMap;
@@ -105,11 +106,25 @@ impl Embedding {
 
 impl Forward for Embedding {
     fn forward(&self, x: &Tensor) -> Tensor {
+        self.forward_with(x, &self.weight)
+    }
+}
+
+impl HasWeight for Embedding {
+    fn weight(&self) -> &Param {
+        &self.weight
+    }
+
+    fn weight_mut(&mut self) -> &mut Param {
+        &mut self.weight
+    }
+
+    fn forward_with(&self, x: &Tensor, weight: &Tensor) -> Tensor {
         let _scope = self.scope.enter();
         let indices = integers("Embedding", x);
         let mut shape = x.shape().to_vec();
-        shape.push(self.weight.size(1));
-        let rows = self.lookup.rows(&self.weight, &indices.reshape([-1])).reshape(shape);
+        shape.push(weight.size(1));
+        let rows = self.lookup.rows(weight, &indices.reshape([-1])).reshape(shape);
         match self.padding_idx {
             Some(p) => indices.eq_scalar(p as f64).unsqueeze(-1).where_(&rows.detach(), &rows),
             None => rows,
