@@ -1,4 +1,4 @@
-//! Layers, one file each.
+//! Layers, one file each; the recurrent ones in a folder.
 
 mod activations;
 mod adaptive_avg_pool;
@@ -10,6 +10,7 @@ mod embedding;
 mod flatten;
 mod linear;
 mod max_pool;
+mod recurrent;
 mod sequential;
 mod sizes;
 
@@ -23,5 +24,11 @@ pub use embedding::Embedding;
 pub use flatten::Flatten;
 pub use linear::Linear;
 pub use max_pool::{MaxPool, MaxPool1d, MaxPool2d, MaxPool3d};
+pub use recurrent::{
+    ConvLSTM, ConvLSTMCell, ConvRNN, ConvRNNCell, ElmanNetwork, GRU, GRUCell, LSTM, LSTMCell, LSTMGates, LSTMState,
+    LastStep, Outputs, PackedSequence, PeepholeLSTM, PeepholeLSTMCell, RNN, RNNCell, Recurrent, RecurrentCell,
+    RecurrentState, Reset, Stateful, TDNN, TimeChunk, UpdateGate, VanillaRNN, pack_padded_sequence, pack_sequence,
+    pad_packed_sequence, pad_sequence, truncated_bptt, unpack_sequence, unpad_sequence,
+};
 pub use sequential::Sequential;
 pub use sizes::IntoSizes;
