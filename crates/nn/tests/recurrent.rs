@@ -732,3 +732,17 @@ fn a_cell_of_ones_own_is_stacked_like_the_others() {
     assert_eq!(layer.state_dict().names().collect::<Vec<_>>(), ["decay_l0", "decay_l0_reverse"]);
     assert_eq!(layer.named_modules(), [(String::new(), "LeakySum")]);
 }
+
+#[test]
+fn the_state_begins_as_zeros() {
+    let (layer, x) = (LSTM::new(2, 3).num_layers(2).bidirectional(true), Tensor::randn([4, 5, 2]));
+    let zeros = || Tensor::zeros([4, 5, 3]);
+    let given = flat(layer.forward(&x, Some(&LSTMState { h: zeros(), c: zeros() })));
+    for (a, b) in flat(layer.forward(&x, None)).iter().zip(&given) {
+        assert_eq!(difference(a, b, 0.0), None);
+    }
+    let state = layer.cells()[0].zero_state(&x.select(0, 0));
+    for t in state.tensors() {
+        assert!(t.shape() == [5, 3] && t.to_vec::<f32>().iter().all(|&v| v == 0.0) && !t.requires_grad());
+    }
+}
