@@ -8,6 +8,7 @@ use example::DEPTH;
 
 #[test]
 fn only_centred_data_and_scaled_weights_keep_the_variance() {
+    let _alone = crate::alone();
     let dir = tempfile::tempdir().unwrap();
     let curves = example::run(dir.path()).unwrap();
     let of = |label: &str| &curves.iter().find(|c| c.label == label).unwrap().variances;

@@ -6,6 +6,7 @@ mod example;
 
 #[test]
 fn equal_units_stay_equal_and_cannot_learn() {
+    let _alone = crate::alone();
     let dir = tempfile::tempdir().unwrap();
     let runs = example::run(dir.path()).unwrap();
     for run in &runs[..2] {

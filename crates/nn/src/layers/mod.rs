@@ -1,4 +1,4 @@
-//! Layers, one file each.
+//! Layers, one file each; the recurrent ones in a folder.
 
 mod activations;
 mod adaptive_avg_pool;
@@ -28,6 +28,7 @@ mod max_pool;
 mod max_unpool;
 mod pad;
 mod pixel_shuffle;
+mod recurrent;
 mod reparametrize;
 mod residual;
 mod rms_norm;
@@ -74,6 +75,12 @@ pub use pad::{
     ReplicationPad2d, ReplicationPad3d, ZeroPad, ZeroPad1d, ZeroPad2d, ZeroPad3d,
 };
 pub use pixel_shuffle::{ChannelShuffle, PixelShuffle, PixelUnshuffle};
+pub use recurrent::{
+    ConvLSTM, ConvLSTMCell, ConvRNN, ConvRNNCell, ElmanNetwork, GRU, GRUCell, LSTM, LSTMCell, LSTMGates, LSTMState,
+    LastStep, Outputs, PackedSequence, PeepholeLSTM, PeepholeLSTMCell, RNN, RNNCell, Recurrent, RecurrentCell,
+    RecurrentState, Reset, Stateful, TDNN, TimeChunk, UpdateGate, VanillaRNN, pack_padded_sequence, pack_sequence,
+    pad_packed_sequence, pad_sequence, truncated_bptt, unpack_sequence, unpad_sequence,
+};
 pub use reparametrize::HasWeight;
 pub use residual::Residual;
 pub use rms_norm::RMSNorm;
