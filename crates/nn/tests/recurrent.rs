@@ -3,8 +3,9 @@
 
 mod support;
 
+use gradus_nn::optim::{Adam, Optimizer};
 use gradus_nn::*;
-use gradus_tensor::{DType, Tensor, manual_seed};
+use gradus_tensor::{DType, Tensor, manual_seed, no_grad};
 use support::{Args, Case, cases, check_gradients, difference, panic_of};
 
 /// The tensors of a run: output, then the state's.
@@ -160,7 +161,7 @@ fn in_f64<M: Module>(mut model: M) -> M {
     model.to_dtype(DType::F64);
     for (k, p) in model.parameters().iter().enumerate() {
         let values = numbers([p.numel()], k as f64 + 0.5).reshape(p.shape());
-        gradus_tensor::no_grad(|| p.copy_(&values));
+        no_grad(|| p.copy_(&values));
     }
     model
 }
@@ -745,4 +746,29 @@ fn the_state_begins_as_zeros() {
     for t in state.tensors() {
         assert!(t.shape() == [5, 3] && t.to_vec::<f32>().iter().all(|&v| v == 0.0) && !t.requires_grad());
     }
+}
+
+/// The share of sequences of 8 signs whose first a network can name at the end, after some training.
+fn recalls(network: Sequential) -> f64 {
+    let signs = |n: usize| Tensor::randint(0, 2, [n, 8, 1]).to_dtype(DType::F32) * 2.0 - 1.0;
+    let first = |x: &Tensor| x.select(1, 0);
+    let mut optimizer = Adam::new(network.parameters(), 0.02);
+    for _ in 0..120 {
+        let x = signs(32);
+        optimizer.zero_grad();
+        losses::mse_loss(&network.forward(&x), &first(&x)).backward();
+        optimizer.step();
+    }
+    let x = signs(200);
+    let right = no_grad(|| network.forward(&x) * first(&x)).gt_scalar(0.0);
+    right.to_dtype(DType::F64).mean().item_f64()
+}
+
+#[test]
+fn layers_learn_to_remember() {
+    manual_seed(2);
+    let lstm =
+        recalls(sequential![LastStep::new(LSTM::new(1, 12).batch_first(true).forget_bias(1.0)), Linear::new(12, 1)]);
+    let gru = recalls(sequential![LastStep::new(GRU::new(1, 12).batch_first(true)), Linear::new(12, 1)]);
+    assert!(lstm > 0.95 && gru > 0.95, "LSTM {lstm}, GRU {gru}");
 }

@@ -181,7 +181,8 @@ impl RecurrentCell for GRUCell {
 /// A gated recurrent layer; its steps are those of [`GRUCell`]. It has one working memory, where an LSTM has two.
 ///
 /// Parameters, for each layer l and direction: those of [`GRUCell`], as `weight_ih_l0`, ..., `bias_hh_l0_reverse`.
-/// Shapes, options and panics are those of [`Recurrent`].
+/// Options are `bias`, `reset_after` and `update_gate`, and [`Recurrent`]'s `num_layers`, `bidirectional`,
+/// `batch_first` and `dropout`; shapes and panics are [`Recurrent`]'s.
 ///
 /// Source: PyTorch, <https://docs.pytorch.org/docs/stable/generated/torch.nn.GRU.html>.
 ///

@@ -176,7 +176,8 @@ impl LSTMCell {
     }
 
     /// The sum of the forget gate's two biases begins as `value`: with 1 the cell keeps most of what it holds
-    /// while it begins to learn. (PyTorch draws it like the others.)
+    /// while it begins to learn. (PyTorch draws it like the others.) Without biases it has
+    /// no effect.
     ///
     /// Source: Jozefowicz et al., 2015, <https://proceedings.mlr.press/v37/jozefowicz15.html>.
     pub fn forget_bias(self, value: f64) -> LSTMCell {
@@ -265,9 +266,10 @@ impl RecurrentCell for LSTMCell {
 /// A long short-term memory layer; its steps are those of [`LSTMCell`].
 ///
 /// Parameters, for each layer l and direction: those of [`LSTMCell`], as `weight_ih_l0`, ..., `bias_hh_l0_reverse`.
-/// Shapes, options and panics are those of [`Recurrent`]; h has `proj_size` in place of `hidden_size` where that is
-/// given. `hidden_size` is the width of the state, not a number of steps or of cells in time: the same cell serves
-/// every step, and their number follows from the input.
+/// Options are `bias`, `proj_size` and `forget_bias`, and [`Recurrent`]'s `num_layers`, `bidirectional`,
+/// `batch_first` and `dropout`; shapes and panics are [`Recurrent`]'s, with h of `proj_size` in place of
+/// `hidden_size` where that is given. `hidden_size` is the width of the state, not a number of steps or of cells in
+/// time: the same cell serves every step, and their number follows from the input.
 ///
 /// Source: PyTorch, <https://docs.pytorch.org/docs/stable/generated/torch.nn.LSTM.html>.
 ///

@@ -133,8 +133,9 @@ impl RecurrentCell for RNNCell {
 /// A plain recurrent layer: h_t = tanh(W_ih x_t + b_ih + W_hh h_{t-1} + b_hh).
 ///
 /// Parameters, for each layer l and direction: those of [`RNNCell`], as `weight_ih_l0`, ..., `bias_hh_l0_reverse`.
-/// Shapes, options and panics are those of [`Recurrent`]. The width of the state is `hidden_size`; the number of
-/// steps follows from the input alone.
+/// Options are `bias`, `single_bias` and `nonlinearity`, and [`Recurrent`]'s `num_layers`, `bidirectional`,
+/// `batch_first` and `dropout`; shapes and panics are [`Recurrent`]'s. The width of the state is `hidden_size`; the
+/// number of steps follows from the input alone.
 ///
 /// Source: PyTorch, <https://docs.pytorch.org/docs/stable/generated/torch.nn.RNN.html>.
 ///
