@@ -1,4 +1,4 @@
-//! Layers, losses, optimisers, initialisers and state dicts.
+//! Layers, losses, optimisers, initialisers, state dicts and probes.
 
 // `#[derive(Module)]` names this crate by its own name, here as everywhere else.
 extern crate self as gradus_nn;
@@ -8,6 +8,7 @@ pub mod layers;
 pub mod losses;
 pub mod module;
 pub mod optim;
+pub mod probe;
 pub mod serialize;
 
 pub use layers::*;

@@ -1,5 +1,6 @@
 //! Convolutions.
 
+use super::reparametrize::HasWeight;
 use super::sizes::{IntoSizes, resized};
 use crate::init::{by_fan_in, fans};
 use crate::module::{Forward, Module, Param, Scope};
@@ -123,15 +124,29 @@ fn fixed<const D: usize, const N: usize>(c: &ConvConfig<D>) -> ConvConfig<N> {
 
 impl<const D: usize> Forward for Conv<D> {
     fn forward(&self, x: &Tensor) -> Tensor {
+        self.forward_with(x, &self.weight)
+    }
+}
+
+impl<const D: usize> HasWeight for Conv<D> {
+    fn weight(&self) -> &Param {
+        &self.weight
+    }
+
+    fn weight_mut(&mut self) -> &mut Param {
+        &mut self.weight
+    }
+
+    fn forward_with(&self, x: &Tensor, weight: &Tensor) -> Tensor {
         let _scope = self.scope.enter();
         if x.rank() == D + 1 {
-            return self.forward(&x.unsqueeze(0)).squeeze(0);
+            return self.forward_with(&x.unsqueeze(0), weight).squeeze(0);
         }
-        let (w, b, c) = (&*self.weight, self.bias.as_deref(), &self.config);
+        let (b, c) = (self.bias.as_deref(), &self.config);
         match D {
-            1 => x.conv1d(w, b, fixed(c)),
-            2 => x.conv2d(w, b, fixed(c)),
-            _ => x.conv3d(w, b, fixed(c)),
+            1 => x.conv1d(weight, b, fixed(c)),
+            2 => x.conv2d(weight, b, fixed(c)),
+            _ => x.conv3d(weight, b, fixed(c)),
         }
     }
 }

@@ -1,5 +1,6 @@
 //! Lookup table.
 
+use super::reparametrize::HasWeight;
 use crate::module::{Forward, Module, Param, Scope};
 use gradus_tensor::{DType, Tensor, fail, no_grad};
 
@@ -68,14 +69,28 @@ impl Embedding {
 
 impl Forward for Embedding {
     fn forward(&self, x: &Tensor) -> Tensor {
+        self.forward_with(x, &self.weight)
+    }
+}
+
+impl HasWeight for Embedding {
+    fn weight(&self) -> &Param {
+        &self.weight
+    }
+
+    fn weight_mut(&mut self) -> &mut Param {
+        &mut self.weight
+    }
+
+    fn forward_with(&self, x: &Tensor, weight: &Tensor) -> Tensor {
         let _scope = self.scope.enter();
         if x.dtype().is_float() || x.dtype() == DType::Bool {
             fail("Embedding", format_args!("needs integer indices, got {}", x.dtype()));
         }
         let indices = x.to_dtype(DType::I64);
         let mut shape = x.shape().to_vec();
-        shape.push(self.weight.size(1));
-        let rows = self.weight.index_select(0, &indices.reshape([-1])).reshape(shape);
+        shape.push(weight.size(1));
+        let rows = weight.index_select(0, &indices.reshape([-1])).reshape(shape);
         match self.padding_idx {
             Some(p) => indices.eq_scalar(p as f64).unsqueeze(-1).where_(&rows.detach(), &rows),
             None => rows,
