@@ -3,6 +3,7 @@
 mod activations;
 mod adaptive_avg_pool;
 mod adaptive_max_pool;
+mod attention;
 mod avg_pool;
 mod batch_norm;
 mod bilinear;
@@ -44,6 +45,13 @@ mod weight_norm;
 pub use activations::{Identity, LogSoftmax, ReLU, Sigmoid, Softmax, Tanh};
 pub use adaptive_avg_pool::{AdaptiveAvgPool, AdaptiveAvgPool1d, AdaptiveAvgPool2d, AdaptiveAvgPool3d};
 pub use adaptive_max_pool::{AdaptiveMaxPool, AdaptiveMaxPool1d, AdaptiveMaxPool2d, AdaptiveMaxPool3d};
+pub use attention::{
+    AdditiveScore, Attention, AttentionMasks, AttentionOptions, ConcatScore, DotScore, GeneralScore,
+    LearnedPositionalEncoding, MultiheadAttention, NotesAttention, PositionalEncoding, PositionwiseFeedForward,
+    RotaryPositionalEmbedding, Score, Transformer, TransformerDecoder, TransformerDecoderLayer, TransformerEncoder,
+    TransformerEncoderLayer, TransformerMasks, TransformerOptions, alibi_bias, generate_square_subsequent_mask,
+    scaled_dot_product_attention, scaled_dot_product_attention_with,
+};
 pub use avg_pool::{AvgPool, AvgPool1d, AvgPool2d, AvgPool3d};
 pub use batch_norm::{BatchNorm, BatchNorm1d, BatchNorm2d, BatchNorm3d};
 pub use bilinear::Bilinear;
