@@ -4,6 +4,7 @@ mod activations;
 mod adaptive_avg_pool;
 mod avg_pool;
 mod batch_norm;
+mod channels;
 mod conv;
 mod dropout;
 mod embedding;
@@ -19,7 +20,6 @@ mod rms_norm;
 mod sequential;
 mod sizes;
 mod spectral_norm;
-mod standardise;
 mod weight_norm;
 
 pub use activations::{Identity, LogSoftmax, ReLU, Sigmoid, Softmax, Tanh};
