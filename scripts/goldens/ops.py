@@ -103,6 +103,10 @@ REF = {
     "permute": lambda x, dims: x.permute(dims), "expand": lambda x, shape: x.expand(shape),
     "reshape": lambda x, shape: x.reshape(shape), "matmul": torch.matmul,
     "einsum": lambda *t, equation: torch.einsum(equation, *t), "linear": lambda *t: F.linear(*t),
+    "batch_norm": lambda x, w, b, eps: F.batch_norm(x, None, None, w, b, True, 0.1, eps),
+    "group_norm": lambda x, w, b, groups, eps: F.group_norm(x, groups, w, b, eps),
+    "layer_norm": lambda x, w, b, shape, eps: F.layer_norm(x, shape, w, b, eps),
+    "rms_norm": lambda x, w, shape, eps: F.rms_norm(x, shape, w, eps),
     "softmax": lambda x, dim: x.softmax(dim), "log_softmax": lambda x, dim: x.log_softmax(dim),
     "max_pool1d": lambda x, **a: F.max_pool1d(x, return_indices=True, **a),
     "max_pool2d": lambda x, **a: F.max_pool2d(x, return_indices=True, **a),
@@ -375,6 +379,17 @@ def pooling():
     case("conv2d", [D.uniform((2, 4, 4)), D.uniform((3, 2, 2, 2)), D.uniform((3,))])
 
 
+def normalisations():
+    for shape in ((4, 3), (2, 3, 5), (3, 2, 4, 5)):
+        parameters = [D.uniform((shape[1],)), D.uniform((shape[1],))]
+        case("batch_norm", [D.uniform(shape), *parameters], eps=0.01)
+        case("group_norm", [D.uniform(shape), *parameters], groups=1, eps=0.01)
+        case("group_norm", [D.uniform(shape), *parameters], groups=shape[1], eps=0.5)
+    for shape, last in (((3, 5), [5]), ((2, 2, 3, 7), [3, 7])):
+        case("layer_norm", [D.uniform(shape), D.uniform(last), D.uniform(last)], shape=last, eps=0.01)
+        case("rms_norm", [D.uniform(shape), D.uniform(last)], shape=last, eps=0.01)
+
+
 if __name__ == "__main__":
-    elementwise(), reductions(), indexing(), products(), convolutions(), pooling()
+    elementwise(), reductions(), indexing(), products(), convolutions(), pooling(), normalisations()
     W.save(ROOT / "crates/tensor/tests/goldens/ops")

@@ -1,6 +1,6 @@
 //! Batch normalisation.
 
-use super::standardise::{along_channels, by_channel, scale_and_shift, standardise};
+use super::channels::in_use;
 use crate::module::{Buffer, Forward, Mode, Module, Param, Scope};
 use gradus_tensor::{DType, Tensor, fail, no_grad};
 
@@ -154,7 +154,7 @@ impl<const D: usize> BatchNorm<D> {
             let unbiased = n as f64 / (n - 1) as f64;
             for (running, batch, factor) in [(running_mean, mean, 1.0), (running_var, var, unbiased)] {
                 running.mul_(1.0 - share);
-                running.add_(&batch.detach().reshape([self.features]), share * factor);
+                running.add_(batch, share * factor);
             }
         });
     }
@@ -164,25 +164,19 @@ impl<const D: usize> Forward for BatchNorm<D> {
     fn forward(&self, x: &Tensor) -> Tensor {
         let _scope = self.scope.enter();
         self.check(x);
-        let rank = x.rank();
-        let (weight, bias) = (by_channel(&self.weight, rank), by_channel(&self.bias, rank));
+        let (weight, bias) = (self.weight.as_deref(), self.bias.as_deref());
         if let (false, Some(mean), Some(var)) = (self.mode.is_training(), &self.running_mean, &self.running_var) {
-            let inverse = along_channels(&(var.tensor() + self.eps).rsqrt(), rank);
-            let mean = along_channels(mean, rank);
-            let scale = weight.map_or(inverse.clone(), |w| w * &inverse);
-            let shift = bias.map_or(-(&mean * &scale), |b| b - &mean * &scale);
-            return x * scale + shift;
+            return in_use(x, (mean, var), weight, bias, self.eps);
         }
         let n = x.numel() / self.features.max(1);
         if n == 1 && self.mode.is_training() {
             let message = format_args!("needs more than one value a channel in training, got {}", x.shape());
             fail(Self::KIND, message);
         }
-        let dims: Vec<isize> = (0..rank as isize).filter(|&d| d != 1).collect();
-        let (y, mean, var) = standardise(x, &dims, self.eps);
+        let (y, mean, var) = x.batch_norm(weight, bias, self.eps);
         if self.mode.is_training() {
             self.track(&mean, &var, n);
         }
-        scale_and_shift(y, weight, bias)
+        y
     }
 }

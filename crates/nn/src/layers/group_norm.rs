@@ -1,6 +1,5 @@
 //! Group normalisation.
 
-use super::standardise::{by_channel, scale_and_shift, standardise};
 use crate::module::{Forward, Module, Param, Scope};
 use gradus_tensor::{Tensor, fail};
 
@@ -80,10 +79,6 @@ impl Forward for GroupNorm {
         if shape.len() < 2 || shape[1] != self.channels {
             fail("GroupNorm", format_args!("needs an input [N, C, ...] with C = {}, got {shape}", self.channels));
         }
-        // (N, C, ...) -> (N, groups, values of a group)
-        let size = shape[1..].iter().product::<usize>() / self.groups;
-        let (y, ..) = standardise(&x.reshape([shape[0], self.groups, size]), &[2], self.eps);
-        let (weight, bias) = (by_channel(&self.weight, shape.len()), by_channel(&self.bias, shape.len()));
-        scale_and_shift(y.reshape(shape), weight, bias)
+        x.group_norm(self.groups, self.weight.as_deref(), self.bias.as_deref(), self.eps).0
     }
 }

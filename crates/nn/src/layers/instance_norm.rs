@@ -1,6 +1,6 @@
 //! Instance normalisation.
 
-use super::standardise::{along_channels, by_channel, scale_and_shift, standardise};
+use super::channels::in_use;
 use crate::module::{Buffer, Forward, Mode, Module, Param, Scope};
 use gradus_tensor::{DType, Tensor, fail, no_grad};
 
@@ -127,8 +127,7 @@ impl<const D: usize> InstanceNorm<D> {
         _ => panic!("instance normalisation is for 1, 2 or 3 dimensions beside batch and channels"),
     };
 
-    /// Takes the examples' means and biased variances, `[N, C, 1...]` over `n` values each, into the running
-    /// averages.
+    /// Takes the examples' means and biased variances, `[N, C]` over `n` values each, into the running averages.
     fn track(&self, mean: &Tensor, var: &Tensor, n: usize) {
         let (Some(running_mean), Some(running_var)) = (&self.running_mean, &self.running_var) else { return };
         if mean.numel() == 0 {
@@ -137,9 +136,8 @@ impl<const D: usize> InstanceNorm<D> {
         no_grad(|| {
             let unbiased = n as f64 / (n as f64 - 1.0);
             for (running, batch, factor) in [(running_mean, mean, 1.0), (running_var, var, unbiased)] {
-                let batch = batch.detach().reshape([-1, self.features as isize]).mean_dim(0, false);
                 running.mul_(1.0 - self.momentum);
-                running.add_(&batch, self.momentum * factor);
+                running.add_(&batch.mean_dim(0, false), self.momentum * factor);
             }
         });
     }
@@ -152,20 +150,18 @@ impl<const D: usize> Forward for InstanceNorm<D> {
         if x.rank() == D + 1 {
             return self.forward(&x.unsqueeze(0)).squeeze(0);
         }
-        let (weight, bias) = (by_channel(&self.weight, x.rank()), by_channel(&self.bias, x.rank()));
+        let (weight, bias) = (self.weight.as_deref(), self.bias.as_deref());
         if let (false, Some(mean), Some(var)) = (self.mode.is_training(), &self.running_mean, &self.running_var) {
-            let inverse = along_channels(&(var.tensor() + self.eps).rsqrt(), x.rank());
-            return scale_and_shift((x - along_channels(mean, x.rank())) * inverse, weight, bias);
+            return in_use(x, (mean, var), weight, bias, self.eps);
         }
         let n: usize = x.shape()[2..].iter().product();
         if n == 1 {
             fail(Self::KIND, format_args!("needs more than one value a channel, got {}", x.shape()));
         }
-        let dims: Vec<isize> = (2..x.rank() as isize).collect();
-        let (y, mean, var) = standardise(x, &dims, self.eps);
+        let (y, mean, var) = x.group_norm(self.features, weight, bias, self.eps);
         if self.mode.is_training() {
             self.track(&mean, &var, n);
         }
-        scale_and_shift(y, weight, bias)
+        y
     }
 }

@@ -1,6 +1,5 @@
 //! Layer normalisation.
 
-use super::standardise::{scale_and_shift, standardise};
 use crate::module::{Forward, Module, Param, Scope};
 use gradus_tensor::{IntoShape, Shape, Tensor, fail};
 
@@ -66,23 +65,20 @@ impl LayerNorm {
     }
 }
 
-/// The last dimensions of `x`, if they are `expected`.
+/// Refuses an input whose last dimensions are not `expected`.
 #[track_caller]
-pub(super) fn last_dims(kind: &str, x: &Tensor, expected: &Shape) -> Vec<isize> {
+pub(super) fn check_last_dims(kind: &str, x: &Tensor, expected: &Shape) {
     let shape = x.shape();
     if expected.is_empty() || !shape.ends_with(expected) {
         let inner = expected.iter().map(|n| format!(", {n}")).collect::<String>();
         fail(kind, format_args!("needs an input [...{inner}], got {shape}"));
     }
-    (-(expected.len() as isize)..0).collect()
 }
 
 impl Forward for LayerNorm {
     fn forward(&self, x: &Tensor) -> Tensor {
         let _scope = self.scope.enter();
-        let dims = last_dims("LayerNorm", x, &self.normalized_shape);
-        let (y, ..) = standardise(x, &dims, self.eps);
-        let parameter = |p: &Option<Param>| p.as_ref().map(|p| p.tensor().clone());
-        scale_and_shift(y, parameter(&self.weight), parameter(&self.bias))
+        check_last_dims("LayerNorm", x, &self.normalized_shape);
+        x.layer_norm(self.normalized_shape, self.weight.as_deref(), self.bias.as_deref(), self.eps)
     }
 }

@@ -1,6 +1,6 @@
 //! Normalisation by the root mean square.
 
-use super::layer_norm::last_dims;
+use super::layer_norm::check_last_dims;
 use crate::module::{Forward, Module, Param, Scope};
 use gradus_tensor::{DType, IntoShape, Shape, Tensor};
 
@@ -59,12 +59,8 @@ impl RMSNorm {
 impl Forward for RMSNorm {
     fn forward(&self, x: &Tensor) -> Tensor {
         let _scope = self.scope.enter();
-        let dims = last_dims("RMSNorm", x, &self.normalized_shape);
+        check_last_dims("RMSNorm", x, &self.normalized_shape);
         let smallest = if x.dtype() == DType::F64 { f64::EPSILON } else { f32::EPSILON as f64 };
-        let y = x * (x.square().mean_dim(&dims[..], true) + self.eps.unwrap_or(smallest)).rsqrt();
-        match &self.weight {
-            Some(w) => y * w.tensor(),
-            None => y,
-        }
+        x.rms_norm(self.normalized_shape, self.weight.as_deref(), self.eps.unwrap_or(smallest))
     }
 }

@@ -14,6 +14,7 @@ pub(crate) mod interpolate;
 mod join;
 pub(crate) mod layout;
 mod matmul;
+mod norm;
 pub(crate) mod pad;
 mod place;
 pub(crate) mod pool;

@@ -43,6 +43,7 @@ pub fn rows() -> Vec<Row> {
         scalars(),
         choices(),
         reductions(),
+        normalisations(),
         picks(),
         views(),
         arrangement(),
@@ -218,6 +219,35 @@ fn reductions() -> Vec<Row> {
         dim("log_softmax_0", |x| x[0].log_softmax(0)),
         dim("one_hot", |x| x[0].gt_scalar(0.0).to_dtype(DType::I64).one_hot(3)).without_gradient(),
         dim("sum_bool", |x| x[0].gt_scalar(0.0).sum()).without_gradient(),
+    ]
+}
+
+/// Short planes and long ones, which have loops of their own; a weight and a bias beside the operand.
+fn normalisations() -> Vec<Row> {
+    const CHANNELS: Shapes = &[
+        &[&[4, 3], &[3], &[3]],
+        &[&[3, 2, 5], &[2], &[2]],
+        &[&[2, 2, 17], &[2], &[2]],
+        &[&[3, 2, 2, 2], &[2], &[2]],
+        &[&[0, 2, 3], &[2], &[2]],
+    ];
+    const GROUPS: Shapes = &[
+        &[&[2, 4], &[4], &[4]],
+        &[&[2, 4, 3], &[4], &[4]],
+        &[&[1, 2, 19], &[2], &[2]],
+        &[&[3, 2, 2, 2], &[2], &[2]],
+        &[&[0, 2, 3], &[2], &[2]],
+    ];
+    const ROWS: Shapes = &[&[&[3, 6], &[6], &[6]], &[&[2, 2, 37], &[37], &[37]], &[&[0, 3], &[3], &[3]]];
+    let r = |name, shapes, f| row(name, shapes, (-2.0, 2.0), f);
+    vec![
+        r("batch_norm", CHANNELS, |x| x[0].batch_norm(Some(&x[1]), Some(&x[2]), 0.1).0),
+        r("batch_norm_bias", CHANNELS, |x| x[0].batch_norm(None, Some(&x[1]), 0.1).0 * x[2].sum()),
+        r("layer_norm", ROWS, |x| x[0].layer_norm(x[1].shape(), Some(&x[1]), Some(&x[2]), 0.1)),
+        r("layer_norm_matrix", &[&[&[2, 2, 3], &[2, 3]]], |x| x[0].layer_norm([2, 3], Some(&x[1]), None, 0.1)),
+        r("rms_norm", ROWS, |x| x[0].rms_norm(x[1].shape(), Some(&x[1]), 0.1) + &x[2]),
+        r("group_norm", GROUPS, |x| x[0].group_norm(2, Some(&x[1]), Some(&x[2]), 0.1).0),
+        r("group_norm_bias", GROUPS, |x| x[0].group_norm(1, None, Some(&x[1]), 0.1).0 * x[2].sum()),
     ]
 }
 
