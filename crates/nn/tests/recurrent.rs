@@ -772,3 +772,25 @@ fn layers_learn_to_remember() {
     let gru = recalls(sequential![LastStep::new(GRU::new(1, 12).batch_first(true)), Linear::new(12, 1)]);
     assert!(lstm > 0.95 && gru > 0.95, "LSTM {lstm}, GRU {gru}");
 }
+
+/// Runs a layer on inputs of ±1e4: its gates are all the way open or shut.
+fn stays_finite<C: RecurrentCell>(layer: Recurrent<C>) {
+    let x = Tensor::from_slice(&[1e4f32, -1e4, -1e4, 1e4, 1e4, 1e4], [3, 1, 2]).requires_grad_(true);
+    let total = flat(layer.forward(&x, None)).iter().map(Tensor::sum).reduce(|a, b| a + b).unwrap();
+    total.backward();
+    let gradients = layer.parameters().into_iter().map(|p| p.grad().unwrap()).chain(x.grad());
+    for t in gradients.chain([total.detach()]) {
+        assert!(t.isfinite().all(), "{}", C::LAYER);
+    }
+}
+
+#[test]
+fn extreme_inputs_and_empty_batches() {
+    stays_finite(RNN::new(2, 3));
+    stays_finite(LSTM::new(2, 3).bidirectional(true));
+    stays_finite(GRU::new(2, 3));
+    stays_finite(GRU::new(2, 3).reset_after(false));
+    stays_finite(PeepholeLSTM::new(2, 3));
+    let (y, state) = LSTM::new(2, 3).num_layers(2).bidirectional(true).forward(&Tensor::zeros([4, 0, 2]), None);
+    assert_eq!((y.shape().to_vec(), state.c.shape().to_vec()), (vec![4, 0, 6], vec![4, 0, 3]));
+}
