@@ -47,6 +47,7 @@ def regression():
     x, y = D.uniform((3, 2)) + 1 / 128, D.uniform((3, 2))
     a, b = D.uniform((1, 5), -6, 6) + 1 / 128, D.uniform((1, 5))
     for u, v in ((x, y), (a, b)):
+        each("mse_loss", [u, v])
         each("l1_loss", [u, v])
         each("smooth_l1_loss", [u, v])
         each("huber_loss", [u, v])

@@ -47,7 +47,7 @@ fn flag(args: &Args, name: &str) -> bool {
 #[test]
 fn losses_agree_with_pytorch() {
     let cases = cases("criteria");
-    assert!(cases.len() >= 230, "only {} cases", cases.len());
+    assert!(cases.len() >= 240, "only {} cases", cases.len());
     for case in &cases {
         case.check_function(|x| vec![evaluate(case, x)]);
     }
@@ -92,6 +92,7 @@ fn elementwise(kind: &str, args: &Args, x: &[Tensor]) -> Option<Tensor> {
     let reduction = reduction(args);
     let (a, b) = (&x[0], &x[1]);
     Some(match kind {
+        "mse_loss" => mse_loss_with(a, b, reduction),
         "l1_loss" => l1_loss_with(a, b, reduction),
         "smooth_l1_loss" => smooth_l1_loss_with(a, b, SmoothL1Options { beta: float(args, "beta", 1.0), reduction }),
         "huber_loss" => huber_loss_with(a, b, HuberOptions { delta: float(args, "delta", 1.0), reduction }),

@@ -255,10 +255,12 @@ impl Lattice<'_> {
 }
 
 /// ln of a sum of exponentials.
-fn log_sum(terms: [f64; 3]) -> f64 {
-    let most = terms.into_iter().fold(f64::NEG_INFINITY, f64::max);
+fn log_sum([a, b, c]: [f64; 3]) -> f64 {
+    let (high, low) = if a > b { (a, b) } else { (b, a) };
+    let (most, middle) = if c > high { (c, high) } else { (high, c) };
     if most == f64::NEG_INFINITY {
         return most;
     }
-    most + terms.into_iter().map(|v| (v - most).exp()).sum::<f64>().ln()
+    // e^(most - most) is 1.
+    most + ((middle - most).exp() + (low - most).exp()).ln_1p()
 }

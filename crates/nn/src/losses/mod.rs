@@ -1,7 +1,21 @@
 //! Losses, one file each: functions of the output and the target. Also penalties on parameters and norms.
 //!
 //! Each loss has a short form, which averages (those taken from torchvision give one loss an element, as there),
-//! and a `_with` form, which takes the options.
+//! and a `_with` form, which takes the options. Names, arguments and defaults are PyTorch's functional ones.
+//!
+//! - of numbers: [`mse_loss`], [`l1_loss`], [`smooth_l1_loss`], [`huber_loss`], [`poisson_nll_loss`],
+//!   [`gaussian_nll_loss`]
+//! - of classes: [`cross_entropy`], [`nll_loss`], [`focal_loss`], [`multi_margin_loss`]
+//! - of several labels or yes and no: [`binary_cross_entropy_with_logits`], [`binary_cross_entropy`],
+//!   [`sigmoid_focal_loss`], [`multilabel_soft_margin_loss`], [`multilabel_margin_loss`], [`soft_margin_loss`]
+//! - of distributions: [`kl_div`], [`js_divergence`]
+//! - of embeddings and rankings: [`triplet_margin_loss`], [`triplet_margin_with_distance_loss`],
+//!   [`cosine_embedding_loss`], [`hinge_embedding_loss`], [`margin_ranking_loss`], [`info_nce_loss`], [`nt_xent_loss`]
+//! - of masks and boxes: [`dice_loss`], [`jaccard_loss`], [`generalized_box_iou_loss`], [`distance_box_iou_loss`],
+//!   [`complete_box_iou_loss`]
+//! - of sequences without alignment: [`ctc_loss`]
+//! - of parameters and matrices: [`l1_penalty`], [`l2_penalty`], [`frobenius_norm`], [`mixed_norm`]
+//! - of several terms: [`LossTerms`]
 
 mod bce;
 mod bce_with_logits;
