@@ -641,6 +641,11 @@ fn noise_on_inputs_and_on_weights() {
     assert_eq!(model.weight.grad().unwrap().to_vec::<f32>(), (noisy * 2.0).to_vec::<f32>());
     noise.remove();
     assert_eq!((model.weight.to_vec::<f32>(), bias.to_vec::<f32>()), before);
+    // Taken off too early, it is noticed.
+    let noise = WeightNoise::new(&model.parameters(), 0.05);
+    let loss = model.weight.square().sum();
+    noise.remove();
+    assert!(panic_of(|| loss.backward()).contains("was changed in place after it was used"));
     // Frozen parameters are left alone, and a panic takes the noise off as well.
     model.freeze();
     let noise = WeightNoise::new(&model.parameters(), 1.0);

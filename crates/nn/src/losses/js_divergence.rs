@@ -7,7 +7,8 @@ use gradus_tensor::{Tensor, fail};
 /// D(P || M) / 2 + D(Q || M) / 2 with M = (P + Q) / 2.
 ///
 /// It is to the base e, hence between 0 (equal) and ln 2 (nowhere positive together), and symmetric, unlike
-/// [`kl_div`](super::kl_div()). The gradient in an element that is 0 is given as a finite number (it is -inf where the other is not 0).
+/// [`kl_div`](super::kl_div()). The gradient in an element that is 0 is given as a finite number (it is -inf where
+/// the other is not 0).
 ///
 /// # Shapes
 /// probabilities `[..., C]` and the same -> scalar
