@@ -3,6 +3,7 @@
 // `#[derive(Module)]` names this crate by its own name, here as everywhere else.
 extern crate self as gradus_nn;
 
+pub mod distance;
 pub mod init;
 pub mod layers;
 pub mod losses;

@@ -4,10 +4,12 @@ mod adam;
 mod adamw;
 mod sgd;
 mod state;
+mod weight_noise;
 
 pub use adam::Adam;
 pub use adamw::AdamW;
 pub use sgd::Sgd;
+pub use weight_noise::WeightNoise;
 
 use crate::{LoadError, StateDict};
 use gradus_tensor::Tensor;
