@@ -386,7 +386,8 @@ fn a_dense_layer_has_its_closed_form_gradients() {
     let x = Tensor::randn([5, 4]).to_dtype(DType::F64).requires_grad_(true);
     let dy = Tensor::randn([5, 3]).to_dtype(DType::F64);
     let (w, b) = (&*layer.weight, layer.bias.as_ref().unwrap());
-    let activations: [(Box<dyn Forward>, fn(&Tensor) -> Tensor); 3] = [
+    type Slope = fn(&Tensor) -> Tensor;
+    let activations: [(Box<dyn Forward>, Slope); 3] = [
         (Box::new(Sigmoid), |z| z.sigmoid() * (1.0 - z.sigmoid())),
         (Box::new(Tanh), |z| 1.0 - z.tanh().square()),
         (Box::new(ReLU), |z| z.gt_scalar(0.0).to_dtype(DType::F64)),

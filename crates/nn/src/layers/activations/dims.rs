@@ -168,7 +168,7 @@ impl Forward for GLU {
     fn forward(&self, x: &Tensor) -> Tensor {
         let _scope = self.scope.enter();
         let rank = x.rank() as isize;
-        if !(-rank..rank).contains(&self.dim) || x.size(self.dim) % 2 != 0 {
+        if !(-rank..rank).contains(&self.dim) || !x.size(self.dim).is_multiple_of(2) {
             let (dim, shape) = (self.dim, x.shape());
             fail("GLU", format_args!("needs an input with an even extent in dimension {dim}, got {shape}"));
         }
