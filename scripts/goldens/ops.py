@@ -34,6 +34,18 @@ UNARY = {  # name: (function, low, high) of a domain away from poles
     "erfc": (torch.erfc, -3, 3), "sigmoid": (torch.sigmoid, -6, 6), "relu": (torch.relu, -2, 2),
     "gelu": (F.gelu, -4, 4), "silu": (F.silu, -6, 6), "softplus": (exact_softplus, -6, 6),
 }
+
+
+def exact_hardsigmoid(x):
+    """PyTorch's own derivative holds 1/6 in single precision."""
+    return F.relu6(x + 3) / 6
+
+
+ACTIVATIONS = {  # name: (function, arguments)
+    "gelu_tanh": (lambda x: F.gelu(x, approximate="tanh"), {}), "mish": (F.mish, {}), "softsign": (F.softsign, {}),
+    "hardsigmoid": (exact_hardsigmoid, {}), "hardswish": (F.hardswish, {}), "elu": (F.elu, {"alpha": 0.75}),
+    "softshrink": (F.softshrink, {"lambd": 0.5}),
+}
 STEPS = {"sign": torch.sign, "floor": torch.floor, "ceil": torch.ceil, "round": torch.round, "trunc": torch.trunc}
 
 
@@ -119,7 +131,7 @@ REF = {
     "interpolate": resize, "interpolate_scale": lambda x, factors, mode, align_corners: resize(x, None, mode, align_corners, factors),
     "cross_entropy_mean": lambda x, y: F.cross_entropy(x, y),
 }
-REF |= {name: f for name, (f, _, _) in UNARY.items()} | STEPS
+REF |= {name: f for name, (f, _, _) in UNARY.items()} | STEPS | {name: f for name, (f, _) in ACTIVATIONS.items()}
 REF |= {name: getattr(F, name) for d in "123" for name in (f"conv{d}d", f"conv_transpose{d}d")}
 
 W = Writer()
@@ -334,6 +346,13 @@ def convolutions():
     conv("conv_transpose3d", (1, 2, 2, 2, 2), (2, 1, 2, 1, 2), False, groups=2)
 
 
+def activations():
+    corners = torch.tensor([-1e4, -90.0, -3.0, -0.5, 0.0, 0.25, 0.5, 3.0, 90.0, 1e4], dtype=torch.float64)
+    for op, (_, args) in ACTIVATIONS.items():
+        case(op, [D.uniform((2, 5), -4, 4)], **args)
+        case(op, [corners], **args)
+
+
 def pooling():
     case("max_pool1d", [D.distinct((2, 2, 7))], kernel_size=[3], stride=[2], padding=[1])
     case("max_pool2d", [D.distinct((1, 2, 4, 6))], kernel_size=[2, 2], stride=[2, 2])
@@ -391,5 +410,5 @@ def normalisations():
 
 
 if __name__ == "__main__":
-    elementwise(), reductions(), indexing(), products(), convolutions(), pooling(), normalisations()
+    elementwise(), activations(), reductions(), indexing(), products(), convolutions(), pooling(), normalisations()
     W.save(ROOT / "crates/tensor/tests/goldens/ops")

@@ -10,7 +10,7 @@ pub fn apply(op: &str, x: &[Tensor], a: &Args) -> Vec<Tensor> {
     one.or_else(|| several(op, x, a)).or_else(|| windowed(op, x, a)).unwrap_or_else(|| panic!("no call for {op}"))
 }
 
-fn unary(op: &str, x: &[Tensor], _: &Args) -> Option<Tensor> {
+fn unary(op: &str, x: &[Tensor], a: &Args) -> Option<Tensor> {
     let t = x.first()?;
     Some(match op {
         "neg" => t.neg(),
@@ -45,6 +45,13 @@ fn unary(op: &str, x: &[Tensor], _: &Args) -> Option<Tensor> {
         "gelu" => t.gelu(),
         "silu" => t.silu(),
         "softplus" => t.softplus(),
+        "gelu_tanh" => t.gelu_tanh(),
+        "mish" => t.mish(),
+        "softsign" => t.softsign(),
+        "hardsigmoid" => t.hardsigmoid(),
+        "hardswish" => t.hardswish(),
+        "elu" => t.elu(a.float("alpha")),
+        "softshrink" => t.softshrink(a.float("lambd")),
         "floor" => t.floor(),
         "ceil" => t.ceil(),
         "round" => t.round(),
