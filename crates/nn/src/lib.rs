@@ -9,6 +9,7 @@ pub mod losses;
 pub mod module;
 pub mod optim;
 pub mod serialize;
+pub mod utils;
 
 pub use layers::*;
 pub use module::{Buffer, Forward, LoadError, Mode, Module, Param, Scope};
