@@ -11,6 +11,7 @@ pub mod module;
 pub mod optim;
 pub mod probe;
 pub mod serialize;
+pub mod utils;
 
 pub use layers::*;
 pub use module::{Buffer, Forward, LoadError, Mode, Module, Param, Scope};
