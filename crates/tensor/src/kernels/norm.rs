@@ -6,22 +6,82 @@
 use super::micro::Float;
 
 const LANES: usize = 32;
-const RUN: usize = 1 << 10;
+/// Elements that are added to one set of lanes.
+const RUN: usize = 1 << 12;
 
 pub(crate) mod batch;
 pub(crate) mod group;
 
-/// Adds up the lanes in pairs.
-#[inline(always)]
-fn folded<T: Float>(mut lanes: [T; LANES]) -> T {
-    let mut width = LANES / 2;
-    while width > 0 {
-        for i in 0..width {
-            lanes[i] += lanes[i + width];
+/// Sums being added up, element i of a piece going to lane i modulo the number of lanes.
+#[derive(Clone, Copy)]
+struct Lanes<T>([T; LANES]);
+
+impl<T: Float> Lanes<T> {
+    const EMPTY: Lanes<T> = Lanes([T::ZERO; LANES]);
+
+    /// Adds `f` of each element.
+    #[inline(always)]
+    fn add(&mut self, x: &[T], f: impl Fn(T) -> T + Copy) {
+        let (pieces, rest) = x.as_chunks::<LANES>();
+        for p in pieces {
+            for i in 0..LANES {
+                self.0[i] += f(p[i]);
+            }
         }
-        width /= 2;
+        let (halves, rest) = rest.as_chunks::<{ LANES / 2 }>();
+        for p in halves {
+            for i in 0..LANES / 2 {
+                self.0[i] += f(p[i]);
+            }
+        }
+        for (lane, &v) in self.0.iter_mut().zip(rest) {
+            *lane += f(v);
+        }
     }
-    lanes[0]
+
+    /// All lanes together, in pairs, pairs of pairs ...
+    #[inline(always)]
+    fn total(mut self) -> T {
+        let mut width = LANES / 2;
+        while width > 0 {
+            for i in 0..width {
+                self.0[i] += self.0[i + width];
+            }
+            width /= 2;
+        }
+        self.0[0]
+    }
+}
+
+/// Adds both results of `f` over pairs from `x` and `y`, which are equally long.
+#[inline(always)]
+fn add_pairs<T: Float>(
+    (first, second): (&mut Lanes<T>, &mut Lanes<T>),
+    x: &[T],
+    y: &[T],
+    f: impl Fn(T, T) -> (T, T) + Copy,
+) {
+    let ((xs, x), (ys, y)) = (x.as_chunks::<LANES>(), y.as_chunks::<LANES>());
+    for (x, y) in xs.iter().zip(ys) {
+        for i in 0..LANES {
+            let (a, b) = f(x[i], y[i]);
+            first.0[i] += a;
+            second.0[i] += b;
+        }
+    }
+    let ((xs, x), (ys, y)) = (x.as_chunks::<{ LANES / 2 }>(), y.as_chunks::<{ LANES / 2 }>());
+    for (x, y) in xs.iter().zip(ys) {
+        for i in 0..LANES / 2 {
+            let (a, b) = f(x[i], y[i]);
+            first.0[i] += a;
+            second.0[i] += b;
+        }
+    }
+    for (i, (&x, &y)) in x.iter().zip(y).enumerate() {
+        let (a, b) = f(x, y);
+        first.0[i] += a;
+        second.0[i] += b;
+    }
 }
 
 /// The sum of `f` over `x`.
@@ -29,17 +89,9 @@ fn folded<T: Float>(mut lanes: [T; LANES]) -> T {
 fn sum<T: Float>(x: &[T], f: impl Fn(T) -> T + Copy) -> T {
     let mut total = T::ZERO;
     for run in x.chunks(RUN) {
-        let mut lanes = [T::ZERO; LANES];
-        let mut pieces = run.chunks_exact(LANES);
-        for p in &mut pieces {
-            for i in 0..LANES {
-                lanes[i] += f(p[i]);
-            }
-        }
-        for (lane, &v) in lanes.iter_mut().zip(pieces.remainder()) {
-            *lane += f(v);
-        }
-        total += folded(lanes);
+        let mut lanes = Lanes::EMPTY;
+        lanes.add(run, f);
+        total += lanes.total();
     }
     total
 }
@@ -49,22 +101,10 @@ fn sum<T: Float>(x: &[T], f: impl Fn(T) -> T + Copy) -> T {
 fn sums<T: Float>(x: &[T], y: &[T], f: impl Fn(T, T) -> (T, T) + Copy) -> (T, T) {
     let mut total = (T::ZERO, T::ZERO);
     for (x, y) in x.chunks(RUN).zip(y.chunks(RUN)) {
-        let (mut first, mut second) = ([T::ZERO; LANES], [T::ZERO; LANES]);
-        let (mut xs, mut ys) = (x.chunks_exact(LANES), y.chunks_exact(LANES));
-        for (x, y) in (&mut xs).zip(&mut ys) {
-            for i in 0..LANES {
-                let (a, b) = f(x[i], y[i]);
-                first[i] += a;
-                second[i] += b;
-            }
-        }
-        for (i, (&x, &y)) in xs.remainder().iter().zip(ys.remainder()).enumerate() {
-            let (a, b) = f(x, y);
-            first[i] += a;
-            second[i] += b;
-        }
-        total.0 += folded(first);
-        total.1 += folded(second);
+        let (mut first, mut second) = (Lanes::EMPTY, Lanes::EMPTY);
+        add_pairs((&mut first, &mut second), x, y, f);
+        total.0 += first.total();
+        total.1 += second.total();
     }
     total
 }

@@ -3,7 +3,7 @@
 //! Long planes are worked on one by one, with the channel's numbers as scalars. Short ones are too many for that:
 //! there a row of all channels is the unit, with a number for each of its columns.
 
-use super::{Float, inverse, spread, sums};
+use super::{Float, Lanes, RUN, add_pairs, inverse, spread, sums};
 use crate::kernels::par::{self, GRAIN, SharedMut};
 use crate::kernels::simd;
 use std::ops::Range;
@@ -29,11 +29,11 @@ impl Channels {
         self.channels * self.size
     }
 
-    /// Combines parts of every channel, in a fixed order. `plane` gives the part of one plane of a channel, at a
-    /// range of the operand; `tile` gives the parts of some columns of a range of rows.
+    /// Combines parts of every channel, in a fixed order. `planes` gives the part of a channel in some examples;
+    /// `tile` gives the parts of some columns of a range of rows.
     fn combine(
         &self,
-        plane: impl Fn(usize, Range<usize>) -> Part + Copy + Sync,
+        planes: impl Fn(usize, Range<usize>) -> Part + Copy + Sync,
         tile: impl Fn(Range<usize>, Range<usize>, &mut [Part]) + Copy + Sync,
         merge: fn(Part, Part) -> Part,
     ) -> Vec<Part> {
@@ -50,9 +50,10 @@ impl Channels {
                 simd::run(
                     #[inline(always)]
                     || {
-                        for i in first..(first + per).min(n) {
-                            let at = (i * channels + c) * size;
-                            part[0] = merge(part[0], plane(c, at..at + size));
+                        // As many planes as one set of lanes takes, or one.
+                        let (end, some) = ((first + per).min(n), (RUN / size).max(1));
+                        for i in (first..end).step_by(some) {
+                            part[0] = merge(part[0], planes(c, i..(i + some).min(end)));
                         }
                     },
                 );
@@ -75,6 +76,13 @@ impl Channels {
         });
         let of = |c: usize| (0..blocks).flat_map(move |b| (0..size).map(move |s| b * row + c * size + s));
         (0..channels).map(|c| of(c).fold([0.0; 3], |a, at| merge(a, parts[at]))).collect()
+    }
+
+    /// Where channel `c` of example `i` lies.
+    #[inline(always)]
+    fn plane(&self, c: usize, i: usize) -> Range<usize> {
+        let at = (i * self.channels + c) * self.size;
+        at..at + self.size
     }
 
     /// Fills `out` piece by piece: `plane` gets a channel, the position of a plane and its place, `line` the
@@ -130,9 +138,21 @@ pub(crate) fn moments<T: Float>(s: &Channels, x: &[T], mean: &mut [T], var: &mut
     let row = s.row();
     let parts = s.combine(
         #[inline(always)]
-        |_, at| {
-            let (mean, m2) = spread(&x[at.clone()]);
-            [at.len() as f64, mean.to_f64(), m2.to_f64()]
+        |c, examples| {
+            let count = (examples.len() * s.size) as f64;
+            if examples.len() == 1 {
+                let (mean, m2) = spread(&x[s.plane(c, examples.start)]);
+                return [count, mean.to_f64(), m2.to_f64()];
+            }
+            let (mut all, mut squares) = (Lanes::EMPTY, Lanes::EMPTY);
+            for i in examples.clone() {
+                all.add(&x[s.plane(c, i)], |v| v);
+            }
+            let mean = all.total() / T::from_f64(count);
+            for i in examples {
+                squares.add(&x[s.plane(c, i)], |v| (v - mean) * (v - mean));
+            }
+            [count, mean.to_f64(), squares.total().to_f64()]
         },
         #[inline(always)]
         |rows, columns, parts| {
@@ -201,10 +221,20 @@ pub(crate) fn backward_sums<T: Float>(s: &Channels, x: &[T], gy: &[T], mean: &[T
     let columns_mean = s.spread_out(mean.to_vec());
     let parts = s.combine(
         #[inline(always)]
-        |c, at| {
+        |c, examples| {
             let mean = mean[c];
-            let (g, gx) = sums(&gy[at.clone()], &x[at], |g, x| (g, g * (x - mean)));
-            [0.0, g.to_f64(), gx.to_f64()]
+            let of = |g, x| (g, g * (x - mean));
+            if examples.len() == 1 {
+                let at = s.plane(c, examples.start);
+                let (g, gx) = sums(&gy[at.clone()], &x[at], of);
+                return [0.0, g.to_f64(), gx.to_f64()];
+            }
+            let (mut g, mut gx) = (Lanes::EMPTY, Lanes::EMPTY);
+            for i in examples {
+                let at = s.plane(c, i);
+                add_pairs((&mut g, &mut gx), &gy[at.clone()], &x[at], of);
+            }
+            [0.0, g.total().to_f64(), gx.total().to_f64()]
         },
         #[inline(always)]
         |rows, columns, parts| {
