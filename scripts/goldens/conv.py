@@ -100,6 +100,9 @@ def pooling():
     R.module("LPPool2d", [D.uniform((1, 1, 4, 4))], norm_type=1.0, kernel_size=2)
     # A window of zeros, where the root has no derivative.
     R.module("LPPool1d", [torch.tensor([[[0.0, 0, 3, 4, 0, 1]]], dtype=torch.float64)], norm_type=2.0, kernel_size=2)
+    # A window larger than the input, which the ceil mode lets in.
+    R.module("LPPool2d", [D.uniform((1, 2, 3, 1))], norm_type=2.0, kernel_size=3, stride=3, ceil_mode=True)
+    R.module("MaxPool2d", [D.distinct((1, 2, 2, 3))], kernel_size=[3, 2], stride=[2, 2], ceil_mode=True)
     R.module("LPPool3d", [D.uniform((1, 1, 4, 2, 4))], norm_type=2.0, kernel_size=2)
 
 
@@ -131,6 +134,9 @@ def resizing():
                 R.module("Upsample", [D.uniform(shape)], scale_factor=factor, mode=mode, **more)
                 R.module("Upsample", [D.uniform(shape)], scale_factor=factor, mode=mode, recompute_scale_factor=True, **more)
     R.module("Upsample", [D.uniform((2, 1, 2, 2))], scale_factor=2.0, mode="nearest")
+    # Factors that leave a dimension as it is or double it after rounding down.
+    for mode in ("nearest", "nearest-exact", "bilinear", "bicubic"):
+        R.module("Upsample", [D.uniform((1, 1, 3, 4))], scale_factor=(1.3, 2.2), mode=mode)
     R.module("PixelShuffle", [D.uniform((2, 8, 2, 3))], upscale_factor=2)
     R.module("PixelShuffle", [D.uniform((9, 1, 2))], upscale_factor=3)
     R.module("PixelUnshuffle", [D.uniform((2, 2, 4, 6))], downscale_factor=2)

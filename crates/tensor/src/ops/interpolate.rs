@@ -89,6 +89,10 @@ impl Tensor {
     /// Resizes each spatial dimension by a factor: L becomes floor(L * factor), and an element of the
     /// result advances 1 / factor elements of the input.
     ///
+    /// As in PyTorch, a factor does not count beyond the size where that is the input's: there the elements stay
+    /// (linear, and nearest for images), nor where it is twice the input's: each element is there twice (nearest for
+    /// images).
+    ///
     /// # Panics
     /// If the number of factors does not fit, or an extent is or becomes 0.
     #[track_caller]
@@ -103,7 +107,15 @@ impl Tensor {
         let size: Vec<usize> =
             factors.iter().zip(&self.shape()[2..]).map(|(f, &n)| (n as f64 * f).floor() as usize).collect();
         let mut step = [None; 3];
-        factors.iter().enumerate().for_each(|(i, f)| step[3 - factors.len() + i] = Some(1.0 / f));
+        for (i, f) in factors.iter().enumerate() {
+            let (from, to) = (self.shape()[i + 2], size[i]);
+            let plain = match mode {
+                Interpolation::Linear { .. } => to == from,
+                Interpolation::Nearest => factors.len() == 2 && (to == from || to == 2 * from),
+                _ => false,
+            };
+            step[3 - factors.len() + i] = (!plain).then_some(1.0 / f);
+        }
         self.resize(&Shape::new(&size), step, mode)
     }
 
