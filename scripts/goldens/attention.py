@@ -127,13 +127,12 @@ SMALL = {"d_model": 4, "nhead": 2, "dim_feedforward": 5, "dropout": 0.0}
 def encoder_layers():
     pad, triangle = bools([[0, 0, 0], [0, 0, 1]]), bools([[0, 1, 1], [0, 0, 1], [0, 0, 0]])
     call = lambda m, x, **masks: m(x, **masks)
-    for norm_first in (False, True):
-        for activation, train in (("relu", True), ("gelu", False)):
-            args = {**SMALL, "norm_first": norm_first, "activation": activation, "train": train}
-            case = lambda shape, masks=(), **a: layer("TransformerEncoderLayer", [D.uniform(shape, -1, 1)], call, masks, **{**args, **a})
-            case((3, 2, 4))
-            case((2, 3, 4), [("src_mask", float_mask((3, 3), triangle)), ("src_key_padding_mask", D.uniform((2, 3), -1, 1))], batch_first=True)
-            case((2, 3, 4), [("src_mask", triangle), ("src_key_padding_mask", pad)], batch_first=True, bias=False)
+    for norm_first, activation, train in ((False, "relu", True), (True, "gelu", False)):
+        args = {**SMALL, "norm_first": norm_first, "activation": activation, "train": train}
+        case = lambda shape, masks=(), **a: layer("TransformerEncoderLayer", [D.uniform(shape, -1, 1)], call, masks, **{**args, **a})
+        case((3, 2, 4))
+        case((2, 3, 4), [("src_mask", float_mask((3, 3), triangle)), ("src_key_padding_mask", D.uniform((2, 3), -1, 1))], batch_first=True)
+        case((2, 3, 4), [("src_mask", triangle), ("src_key_padding_mask", pad)], batch_first=True, bias=False, train=not train)
     # In use, even with dropout, which must not act.
     layer("TransformerEncoderLayer", [D.uniform((3, 4), -1, 1)], call, **{**SMALL, "dropout": 0.5, "layer_norm_eps": 0.01, "train": False})
     layer("TransformerEncoderLayer", [D.uniform((1, 1, 4), -1, 1)], call, **SMALL)
@@ -142,14 +141,13 @@ def encoder_layers():
 def decoder_layers():
     pad, triangle = bools([[0, 0, 0, 1], [0, 0, 0, 0]]), bools([[0, 1, 1], [0, 0, 1], [0, 0, 0]])
     call = lambda m, x, memory, **masks: m(x, memory, **masks)
-    for norm_first in (False, True):
-        for activation, train in (("relu", True), ("gelu", False)):
-            args = {**SMALL, "norm_first": norm_first, "activation": activation, "train": train}
-            case = lambda shapes, masks=(), **a: layer("TransformerDecoderLayer", [D.uniform(s, -1, 1) for s in shapes], call, masks, **{**args, **a})
-            case([(3, 2, 4), (4, 2, 4)])
-            case([(2, 3, 4), (2, 4, 4)], [("tgt_mask", triangle), ("memory_key_padding_mask", pad)], batch_first=True, bias=False)
-            floats = [("tgt_mask", D.uniform((3, 3))), ("memory_mask", D.uniform((3, 4))), ("tgt_key_padding_mask", D.uniform((2, 3)))]
-            case([(3, 2, 4), (4, 2, 4)], floats, layer_norm_eps=0.01)
+    for norm_first, activation, train in ((False, "relu", True), (True, "gelu", False)):
+        args = {**SMALL, "norm_first": norm_first, "activation": activation, "train": train}
+        case = lambda shapes, masks=(), **a: layer("TransformerDecoderLayer", [D.uniform(s, -1, 1) for s in shapes], call, masks, **{**args, **a})
+        case([(3, 2, 4), (4, 2, 4)])
+        case([(2, 3, 4), (2, 4, 4)], [("tgt_mask", triangle), ("memory_key_padding_mask", pad)], batch_first=True, bias=False, train=not train)
+        floats = [("tgt_mask", D.uniform((3, 3))), ("memory_mask", D.uniform((3, 4))), ("tgt_key_padding_mask", D.uniform((2, 3)))]
+        case([(3, 2, 4), (4, 2, 4)], floats, layer_norm_eps=0.01)
     layer("TransformerDecoderLayer", [D.uniform((2, 4), -1, 1), D.uniform((1, 4), -1, 1)], call, **SMALL)
 
 

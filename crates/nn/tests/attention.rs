@@ -1,6 +1,10 @@
-//! Attention and the transformer: agreement with PyTorch and with plain loops, gradients to the second order, what
-//! masks hide, edges, messages.
+//! Attention and the transformer: agreement with PyTorch and with plain loops here; gradients, masks, edges and messages
+//! in the parts.
 
+#[path = "attention/behaviour.rs"]
+mod behaviour;
+#[path = "attention/edges.rs"]
+mod edges;
 mod support;
 
 use gradus_nn::*;
@@ -24,6 +28,22 @@ fn double<M: Module>(mut model: M) -> M {
 
 fn bools<const N: usize>(values: &[u8], shape: [usize; N]) -> Tensor {
     Tensor::from_slice(values, shape).to_dtype(DType::Bool)
+}
+
+fn small_transformer(layers: usize) -> Transformer {
+    Transformer::new(TransformerOptions {
+        d_model: 4,
+        nhead: 2,
+        num_encoder_layers: layers,
+        num_decoder_layers: layers,
+        dim_feedforward: 3,
+        dropout: 0.0,
+        ..Default::default()
+    })
+}
+
+fn causal_target() -> TransformerMasks {
+    TransformerMasks { tgt: AttentionMasks::causal(), ..Default::default() }
 }
 
 // ---- Agreement with PyTorch
@@ -300,8 +320,11 @@ fn the_same_tensor_is_projected_at_once_to_the_same_result() {
     assert!(near(&y, &layer.forward(&x, &x, &x.clone(), &masks)));
 }
 
+/// The score of one query and one key.
+type Reference = fn(&dyn Score, &[f64], &[f64]) -> f64;
+
 /// Every score with what computes it from a query and a key.
-fn score_cases() -> Vec<(Box<dyn Score>, fn(&dyn Score, &[f64], &[f64]) -> f64)> {
+fn score_cases() -> Vec<(Box<dyn Score>, Reference)> {
     fn matrix(score: &dyn Score, name: &str) -> Tensor {
         score.named_parameters().into_iter().find(|(n, _)| n == name).unwrap().1
     }
@@ -412,7 +435,7 @@ fn positions_are_sines_cosines_or_learned() {
     let learned = double(LearnedPositionalEncoding::new(4, 3).dropout(0.0));
     let x = leaf([3, 2, 3]);
     assert!(near(&learned.forward(&x), &(&x + learned.weight.narrow(0, 0, 3).unsqueeze(1))));
-    check_gradients(&learned, &[x.clone()], |m, x| vec![m.forward(&x[0]).square()]);
+    check_gradients(&learned, std::slice::from_ref(&x), |m, x| vec![m.forward(&x[0]).square()]);
     let learned = double(LearnedPositionalEncoding::new(4, 3).dropout(0.0).batch_first(true));
     assert!(near(&learned.forward(&x), &(&x + learned.weight.narrow(0, 0, 2))));
 }

@@ -79,12 +79,13 @@ impl Forward for PositionalEncoding {
 
 /// The sinusoids, in f64 so that any model can round them.
 fn table(max_len: usize, d_model: usize) -> Buffer {
-    let element = |i: usize| {
-        let (t, k) = (i / d_model, i % d_model);
-        let angle = t as f64 * 10000f64.powf(-((k - k % 2) as f64) / d_model as f64);
-        if k % 2 == 0 { angle.sin() } else { angle.cos() }
-    };
-    let values: Vec<f64> = (0..max_len * d_model).map(element).collect();
+    let rates = (0..d_model).map(|k| 10000f64.powf(-((k - k % 2) as f64) / d_model as f64)).collect::<Vec<_>>();
+    let mut values = Vec::with_capacity(max_len * d_model);
+    for t in 0..max_len {
+        let wave =
+            |(k, rate): (usize, &f64)| if k % 2 == 0 { (t as f64 * rate).sin() } else { (t as f64 * rate).cos() };
+        values.extend(rates.iter().enumerate().map(wave));
+    }
     Buffer::transient(Tensor::from_vec(values, [max_len, d_model]))
 }
 
