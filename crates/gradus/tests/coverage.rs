@@ -31,7 +31,10 @@ macro_rules! rows {
 
 mod coverage {
     pub mod activations;
+    pub mod attention;
+    pub mod losses;
     pub mod norm;
+    pub mod optim;
     pub mod recurrent;
 }
 
@@ -48,6 +51,8 @@ struct Group {
 
 const GROUPS: &[Group] = &[
     Group { heading: "Activations", letter: 'B', numbers: 1..=1, later: &[], rows: &[coverage::activations::ROWS] },
+    Group { heading: "Losses", letter: 'D', numbers: 1..=21, later: &[], rows: &[coverage::losses::ROWS] },
+    Group { heading: "Optimisers", letter: 'E', numbers: 1..=21, later: &[], rows: &[coverage::optim::ROWS] },
     Group {
         heading: "Initialisers",
         letter: 'F',
@@ -65,10 +70,11 @@ const GROUPS: &[Group] = &[
     Group {
         heading: "Sequences",
         letter: 'O',
-        numbers: 1..=28,
-        later: &[7, 20, 21, 22, 23, 24, 25, 26, 27, 28],
+        numbers: 1..=29,
+        later: &[22, 23, 24, 25, 26, 27, 28],
         rows: &[coverage::recurrent::ROWS],
     },
+    Group { heading: "Attention", letter: 'P', numbers: 2..=19, later: &[8, 9], rows: &[coverage::attention::ROWS] },
 ];
 
 impl Group {

@@ -2,6 +2,8 @@
 
 use std::sync::{Mutex, MutexGuard};
 
+#[path = "examples/optimizer_paths.rs"]
+mod optimizer_paths;
 #[path = "examples/rnn_spectrum.rs"]
 mod rnn_spectrum;
 #[path = "examples/variance_by_init.rs"]
