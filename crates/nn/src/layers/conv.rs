@@ -84,7 +84,8 @@ pub enum PaddingMode {
 ///
 /// Parameters: `weight` `[out, in / groups, kernel...]` and `bias` `[out]`, both begun evenly from
 /// ±1/sqrt(in / groups * kernel...). An output sees `dilation (kernel - 1) + 1` inputs along a dimension.
-/// A convolution is translation *equivariant*: away from the edges, a shifted input gives the shifted output.
+/// A convolution is translation *equivariant*: away from the edges, a shifted input gives the shifted output. (Some
+/// invariance, where the output stays as it is, comes from pooling.)
 ///
 /// With `groups` equal to the channels, each channel has its own kernels (a depthwise convolution); a kernel of
 /// size 1 mixes the channels of each position alone.

@@ -20,7 +20,8 @@ pub type MaxPool3d = MaxPool<3>;
 /// down, or up in the ceil mode (but a window must begin inside); also without N
 ///
 /// # Panics
-/// `forward` panics if the input has another rank or is smaller than the window.
+/// `forward` panics if the input has another rank or is smaller than the window, or a dilated window has all its
+/// elements in the padding.
 ///
 /// Source: PyTorch, <https://docs.pytorch.org/docs/stable/generated/torch.nn.MaxPool2d.html>.
 ///
