@@ -137,7 +137,7 @@ pub fn main() -> Result<(), Box<dyn Error>> {
     let out = Path::new("runs/examples");
     let report = run(out)?;
     println!("Exclusive or, {STEPS} steps of Adam on its four points (ln 2 = {:.4}):\n", 2f32.ln());
-    println!("model                          loss   right");
+    println!("{:<34} loss    right", "model");
     for (name, m) in [("Linear(2, 1)", &report.linear), ("Linear(2, 2), Tanh, Linear(2, 1)", &report.hidden)] {
         println!("{name:<34} {:.4}  {:>3.0} %", m.loss, 100.0 * m.accuracy);
     }
