@@ -131,6 +131,38 @@ fn dropout_acts_on_branches_and_hidden_units_in_training() {
 }
 
 #[test]
+fn dropout_acts_in_the_decoder_and_its_parts() {
+    manual_seed(21);
+    let layer = TransformerDecoderLayer::new(64, 1).dim_feedforward(8).dropout(0.25).norm_first(true);
+    let (x, none) = (Tensor::zeros([100, 1, 64]), AttentionMasks::default());
+    let attentions = [&layer.self_attn.out_proj, &layer.multihead_attn.out_proj];
+    [attentions[0], attentions[1], &layer.linear2].iter().for_each(|l| fill(&l.weight, 0.0));
+    fill(layer.linear2.bias.as_deref().unwrap(), 0.0);
+    // Ones from either attention in turn, nothing from the other and from the network.
+    for (on, off) in [(0, 1), (1, 0)] {
+        fill(attentions[on].bias.as_deref().unwrap(), 1.0);
+        fill(attentions[off].bias.as_deref().unwrap(), 0.0);
+        layer.train();
+        let y = layer.forward(&x, &x, &none, &none);
+        assert!((share_of_zeros(&y) - 0.25).abs() < 0.025 && (y.max().item() - 1.0 / 0.75).abs() < 1e-6);
+        layer.eval();
+        assert_eq!(layer.forward(&x, &x, &none, &none).to_vec::<f32>(), [1.0; 6400]);
+    }
+    // The weights of both attentions are dropped as well.
+    layer.train();
+    for attention in [&layer.self_attn, &layer.multihead_attn] {
+        let (_, weights) = attention.forward_with_weights(&x, &x, &x, &none, true);
+        assert!((share_of_zeros(&weights) - 0.25).abs() < 0.025);
+    }
+    let network = PositionwiseFeedForward::new(64, 64).dropout(0.25).bias(false);
+    gradus_tensor::no_grad(|| network.linear1.weight.copy_(&Tensor::eye(64)));
+    gradus_tensor::no_grad(|| network.linear2.weight.copy_(&Tensor::eye(64)));
+    assert!((share_of_zeros(&network.forward(&(&x + 1.0))) - 0.25).abs() < 0.025);
+    let learned = LearnedPositionalEncoding::new(100, 64).dropout(0.5);
+    assert!((share_of_zeros(&learned.forward(&(&x + 1.0))) - 0.5).abs() < 0.03);
+}
+
+#[test]
 fn parameters_begin_as_in_pytorch() {
     manual_seed(20);
     let max = |p: &Tensor| p.abs().max().item_f64();

@@ -119,7 +119,7 @@ impl TransformerDecoderLayer {
         self
     }
 
-    /// Whether the branches see normalised input (and their sums are what is normalised, if not).
+    /// Whether the branches see normalised input (false: their sums are what is normalised).
     pub fn norm_first(mut self, on: bool) -> Self {
         self.norm_first = on;
         self

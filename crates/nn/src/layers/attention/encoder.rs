@@ -106,7 +106,7 @@ impl TransformerEncoderLayer {
         self
     }
 
-    /// Whether attention and network see normalised input (and their sums are what is normalised, if not).
+    /// Whether attention and network see normalised input (false: their sums are what is normalised).
     pub fn norm_first(mut self, on: bool) -> Self {
         self.norm_first = on;
         self

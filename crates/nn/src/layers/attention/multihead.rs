@@ -121,7 +121,7 @@ impl MultiheadAttention {
         self
     }
 
-    /// With or without a learned key and value behind those of the input, which every query may see.
+    /// With or without a learned key and value behind those of the input (without), which every query may see.
     pub fn add_bias_kv(mut self, on: bool) -> Self {
         let vector = || {
             let param = Param::new(Tensor::zeros([1, 1, self.embed_dim]));
@@ -132,7 +132,7 @@ impl MultiheadAttention {
         self
     }
 
-    /// With or without a key and value of zeros behind those of the input, so that a query may see nothing.
+    /// With or without a key and value of zeros behind those of the input (without), so that a query may see nothing.
     pub fn add_zero_attn(mut self, on: bool) -> Self {
         self.add_zero_attn = on;
         self
