@@ -90,7 +90,7 @@ fn scatter(batch: usize) -> Scatter {
         mse_loss(&model.forward(&x.index_select(0, rows)), &y.index_select(0, rows)).backward();
         Tensor::cat(&[&model.weight.grad().unwrap().flatten(0, 1), &model.bias.as_ref().unwrap().grad().unwrap()], 0)
     };
-    let draws: Vec<Tensor> = (0..300).map(|_| gradient(&Tensor::randint(0, 2000, [batch]))).collect();
+    let draws: Vec<Tensor> = (0..1000).map(|_| gradient(&Tensor::randint(0, 2000, [batch]))).collect();
     let all = Tensor::stack(&draws.iter().collect::<Vec<_>>(), 0);
     Scatter { batch, variance: all.var_dim(0, 1, false).sum().item_f64() }
 }
@@ -113,7 +113,7 @@ pub fn run(out: &Path) -> std::io::Result<Report> {
     Ok(report)
 }
 
-const GRID: [usize; 2] = [72, 54];
+const GRID: [usize; 2] = [44, 33];
 const X: [f64; 2] = [-2.4, 2.4];
 const Y: [f64; 2] = [-1.4, 1.8];
 
