@@ -32,10 +32,12 @@ macro_rules! rows {
 mod coverage {
     pub mod activations;
     pub mod attention;
+    pub mod conv;
     pub mod losses;
     pub mod norm;
     pub mod optim;
     pub mod recurrent;
+    pub mod units;
 }
 
 /// A group of rows, which may be registered in several places.
@@ -50,7 +52,14 @@ struct Group {
 }
 
 const GROUPS: &[Group] = &[
-    Group { heading: "Activations", letter: 'B', numbers: 1..=1, later: &[], rows: &[coverage::activations::ROWS] },
+    Group { heading: "Activations", letter: 'B', numbers: 1..=15, later: &[], rows: &[coverage::activations::ROWS] },
+    Group {
+        heading: "Layers",
+        letter: 'C',
+        numbers: 1..=31,
+        later: &[],
+        rows: &[coverage::conv::ROWS, coverage::units::ROWS],
+    },
     Group { heading: "Losses", letter: 'D', numbers: 1..=21, later: &[], rows: &[coverage::losses::ROWS] },
     Group { heading: "Optimisers", letter: 'E', numbers: 1..=21, later: &[], rows: &[coverage::optim::ROWS] },
     Group {
@@ -72,7 +81,7 @@ const GROUPS: &[Group] = &[
         letter: 'O',
         numbers: 1..=29,
         later: &[22, 23, 24, 25, 26, 27, 28],
-        rows: &[coverage::recurrent::ROWS],
+        rows: &[coverage::recurrent::ROWS, coverage::conv::tables::ROWS],
     },
     Group { heading: "Attention", letter: 'P', numbers: 2..=19, later: &[8, 9], rows: &[coverage::attention::ROWS] },
 ];

@@ -2,12 +2,20 @@
 
 use std::sync::{Mutex, MutexGuard};
 
+#[path = "examples/dilation.rs"]
+mod dilation;
+#[path = "examples/edges.rs"]
+mod edges;
 #[path = "examples/optimizer_paths.rs"]
 mod optimizer_paths;
+#[path = "examples/perceptron.rs"]
+mod perceptron;
 #[path = "examples/rnn_spectrum.rs"]
 mod rnn_spectrum;
 #[path = "examples/variance_by_init.rs"]
 mod variance_by_init;
+#[path = "examples/xor.rs"]
+mod xor;
 #[path = "examples/zero_init.rs"]
 mod zero_init;
 

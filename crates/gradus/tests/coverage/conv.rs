@@ -24,5 +24,11 @@ rows! {
     C25 "Dense skip connections: layer i sees k(i - 1) + k0 maps; both kinds of layer (W12)" [gradus::nn::DenseBlock, gradus::nn::DenseLayerKind] ["crates/nn/tests/conv/behaviour.rs::dense_connections_grow_by_the_growth_rate", "crates/nn/tests/conv.rs::layers_agree_with_pytorch"];
     C26 "Parallel branches joined along the channels" [gradus::nn::Concat] ["crates/nn/tests/conv/behaviour.rs::branches_must_agree_but_for_one_dimension", "crates/nn/tests/conv.rs::layers_agree_with_pytorch"];
     C30 "Sparse connections, shared weights, translation equivariance (W14)" [gradus::nn::Conv2d, gradus::nn::Linear] ["crates/nn/tests/oracles.rs::sparse_connections_and_shared_weights", "crates/nn/tests/oracles.rs::convolution_is_translation_equivariant"];
-    O29 "Embedding: an integer picks a learnt row; bags of them" [gradus::nn::Embedding, gradus::nn::EmbeddingBag, gradus::nn::BagMode] ["crates/nn/tests/conv.rs::layers_agree_with_pytorch", "crates/nn/tests/conv/behaviour.rs::an_embedding_is_a_linear_map_of_a_one_hot_vector", "crates/nn/tests/conv/behaviour.rs::pretrained_tables_are_frozen_and_keep_their_padding", "crates/nn/tests/conv/behaviour.rs::bags_check_their_offsets"];
+}
+
+/// The row on tables of group O.
+pub mod tables {
+    rows! {
+        O29 "Embedding: an integer picks a learnt row; bags of them" [gradus::nn::Embedding, gradus::nn::EmbeddingBag, gradus::nn::BagMode] ["crates/nn/tests/conv.rs::layers_agree_with_pytorch", "crates/nn/tests/conv/behaviour.rs::an_embedding_is_a_linear_map_of_a_one_hot_vector", "crates/nn/tests/conv/behaviour.rs::pretrained_tables_are_frozen_and_keep_their_padding", "crates/nn/tests/conv/behaviour.rs::bags_check_their_offsets"];
+    }
 }

@@ -6,6 +6,7 @@ mod example;
 
 #[test]
 fn dilation_widens_the_field_at_the_same_cost() {
+    let _alone = crate::alone();
     let dir = tempfile::tempdir().unwrap();
     let fields = example::run(dir.path()).unwrap();
     let [plain, dilated, holes, strided] = &fields[..] else { panic!("{} stacks", fields.len()) };

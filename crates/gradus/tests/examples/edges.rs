@@ -6,6 +6,7 @@ mod example;
 
 #[test]
 fn sobel_finds_the_edges_and_high_pass_kernels_ignore_even_surfaces() {
+    let _alone = crate::alone();
     let dir = tempfile::tempdir().unwrap();
     let report = example::run(dir.path(), None).unwrap();
     assert_eq!(report.sobel_outputs, 2);
@@ -30,6 +31,7 @@ fn sobel_finds_the_edges_and_high_pass_kernels_ignore_even_surfaces() {
 
 #[test]
 fn a_picture_of_ones_own_is_filtered() {
+    let _alone = crate::alone();
     let dir = tempfile::tempdir().unwrap();
     let file = dir.path().join("bars.png");
     image::GrayImage::from_fn(40, 30, |x, _| image::Luma([if x / 8 % 2 == 0 { 0 } else { 255 }])).save(&file).unwrap();

@@ -6,6 +6,7 @@ mod example;
 
 #[test]
 fn the_rule_converges_exactly_where_a_line_separates() {
+    let _alone = crate::alone();
     let dir = tempfile::tempdir().unwrap();
     let report = example::run(dir.path()).unwrap();
     assert_eq!((report.mistakes.last(), report.accuracy), (Some(&0), 1.0));

@@ -6,6 +6,7 @@ mod example;
 
 #[test]
 fn one_hidden_layer_learns_what_a_linear_model_cannot() {
+    let _alone = crate::alone();
     let dir = tempfile::tempdir().unwrap();
     let report = example::run(dir.path()).unwrap();
     // The best a linear model can do is to say one half everywhere: ln 2.
