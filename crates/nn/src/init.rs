@@ -100,18 +100,42 @@ fn set(t: &Tensor, new: impl FnOnce() -> Tensor) {
 }
 
 /// Every element is `value`.
+///
+/// ```
+/// use gradus_nn::init;
+/// use gradus_tensor::Tensor;
+/// let t = Tensor::zeros([2]);
+/// init::constant_(&t, 0.5);
+/// assert_eq!(t.to_vec::<f32>(), [0.5, 0.5]);
+/// ```
 #[track_caller]
 pub fn constant_(t: &Tensor, value: f64) {
     set(t, || Tensor::full_of((), value, DType::F64));
 }
 
 /// Every element is 0.
+///
+/// ```
+/// use gradus_nn::init;
+/// use gradus_tensor::Tensor;
+/// let t = Tensor::ones([2]);
+/// init::zeros_(&t);
+/// assert_eq!(t.to_vec::<f32>(), [0.0, 0.0]);
+/// ```
 #[track_caller]
 pub fn zeros_(t: &Tensor) {
     constant_(t, 0.0);
 }
 
 /// Every element is 1.
+///
+/// ```
+/// use gradus_nn::init;
+/// use gradus_tensor::Tensor;
+/// let t = Tensor::zeros([2]);
+/// init::ones_(&t);
+/// assert_eq!(t.to_vec::<f32>(), [1.0, 1.0]);
+/// ```
 #[track_caller]
 pub fn ones_(t: &Tensor) {
     constant_(t, 1.0);
@@ -121,12 +145,28 @@ pub fn ones_(t: &Tensor) {
 ///
 /// # Panics
 /// If `low > high`.
+///
+/// ```
+/// use gradus_nn::init;
+/// use gradus_tensor::Tensor;
+/// let t = Tensor::zeros([100]);
+/// init::uniform_(&t, -1.0, 3.0);
+/// assert!(t.min().item() >= -1.0 && t.max().item() < 3.0);
+/// ```
 #[track_caller]
 pub fn uniform_(t: &Tensor, low: f64, high: f64) {
     set(t, || Tensor::uniform(low, high, t.shape()));
 }
 
 /// Drawn from the normal distribution.
+///
+/// ```
+/// use gradus_nn::init;
+/// use gradus_tensor::Tensor;
+/// let t = Tensor::zeros([10_000]);
+/// init::normal_(&t, 5.0, 2.0);
+/// assert!((t.mean().item() - 5.0).abs() < 0.2 && (t.std(1).item() - 2.0).abs() < 0.1);
+/// ```
 #[track_caller]
 pub fn normal_(t: &Tensor, mean: f64, std: f64) {
     set(t, || Tensor::normal(mean, std, t.shape()));
@@ -187,6 +227,14 @@ pub fn trunc_normal_(t: &Tensor, mean: f64, std: f64, a: f64, b: f64) {
 ///
 /// # Panics
 /// If `t` has fewer than two dimensions.
+///
+/// ```
+/// use gradus_nn::init;
+/// use gradus_tensor::Tensor;
+/// let weight = Tensor::zeros([20, 30]);
+/// init::xavier_uniform_(&weight, 1.0);
+/// assert!(weight.abs().max().item() <= (6.0f32 / 50.0).sqrt());
+/// ```
 #[track_caller]
 pub fn xavier_uniform_(t: &Tensor, gain: f64) {
     let bound = gain * (6.0 / (fan(t, Fan::In) + fan(t, Fan::Out))).sqrt();
@@ -199,6 +247,14 @@ pub fn xavier_uniform_(t: &Tensor, gain: f64) {
 ///
 /// # Panics
 /// If `t` has fewer than two dimensions.
+///
+/// ```
+/// use gradus_nn::init;
+/// use gradus_tensor::Tensor;
+/// let weight = Tensor::zeros([200, 300]);
+/// init::xavier_normal_(&weight, 1.0);
+/// assert!((weight.std(1).item() / (2.0f32 / 500.0).sqrt() - 1.0).abs() < 0.05);
+/// ```
 #[track_caller]
 pub fn xavier_normal_(t: &Tensor, gain: f64) {
     let std = gain * (2.0 / (fan(t, Fan::In) + fan(t, Fan::Out))).sqrt();
@@ -211,6 +267,14 @@ pub fn xavier_normal_(t: &Tensor, gain: f64) {
 ///
 /// # Panics
 /// If `t` has fewer than two dimensions.
+///
+/// ```
+/// use gradus_nn::init;
+/// use gradus_tensor::Tensor;
+/// let weight = Tensor::zeros([20, 30]);
+/// init::kaiming_uniform_(&weight, init::Fan::In, init::Nonlinearity::ReLU);
+/// assert!(weight.abs().max().item() <= (6.0f32 / 30.0).sqrt());
+/// ```
 #[track_caller]
 pub fn kaiming_uniform_(t: &Tensor, mode: Fan, nonlinearity: Nonlinearity) {
     let bound = calculate_gain(nonlinearity) * (3.0 / fan(t, mode)).sqrt();
@@ -224,6 +288,14 @@ pub fn kaiming_uniform_(t: &Tensor, mode: Fan, nonlinearity: Nonlinearity) {
 ///
 /// # Panics
 /// If `t` has fewer than two dimensions.
+///
+/// ```
+/// use gradus_nn::init;
+/// use gradus_tensor::Tensor;
+/// let weight = Tensor::zeros([200, 300]);
+/// init::kaiming_normal_(&weight, init::Fan::In, init::Nonlinearity::ReLU);
+/// assert!((weight.std(1).item() / (2.0f32 / 300.0).sqrt() - 1.0).abs() < 0.05);
+/// ```
 #[track_caller]
 pub fn kaiming_normal_(t: &Tensor, mode: Fan, nonlinearity: Nonlinearity) {
     let std = calculate_gain(nonlinearity) / fan(t, mode).sqrt();
