@@ -34,6 +34,18 @@ UNARY = {  # name: (function, low, high) of a domain away from poles
     "erfc": (torch.erfc, -3, 3), "sigmoid": (torch.sigmoid, -6, 6), "relu": (torch.relu, -2, 2),
     "gelu": (F.gelu, -4, 4), "silu": (F.silu, -6, 6), "softplus": (exact_softplus, -6, 6),
 }
+
+
+def exact_hardsigmoid(x):
+    """PyTorch's own derivative holds 1/6 in single precision."""
+    return F.relu6(x + 3) / 6
+
+
+ACTIVATIONS = {  # name: (function, arguments)
+    "gelu_tanh": (lambda x: F.gelu(x, approximate="tanh"), {}), "mish": (F.mish, {}), "softsign": (F.softsign, {}),
+    "hardsigmoid": (exact_hardsigmoid, {}), "hardswish": (F.hardswish, {}), "elu": (F.elu, {"alpha": 0.75}),
+    "softshrink": (F.softshrink, {"lambd": 0.5}),
+}
 STEPS = {"sign": torch.sign, "floor": torch.floor, "ceil": torch.ceil, "round": torch.round, "trunc": torch.trunc}
 
 
@@ -51,8 +63,10 @@ def norm(x, p, dims, keepdim):
 
 def resize(x, size, mode, align_corners, factors=None):
     """Linear interpolation has a name for each number of dimensions in PyTorch."""
-    if mode == "nearest":
+    if mode.startswith("nearest"):
         return F.interpolate(x, size, factors, mode)
+    if mode == "cubic":
+        return F.interpolate(x, size, factors, "bicubic", align_corners)
     return F.interpolate(x, size, factors, {3: "linear", 4: "bilinear", 5: "trilinear"}[x.dim()], align_corners)
 
 
@@ -101,6 +115,10 @@ REF = {
     "permute": lambda x, dims: x.permute(dims), "expand": lambda x, shape: x.expand(shape),
     "reshape": lambda x, shape: x.reshape(shape), "matmul": torch.matmul,
     "einsum": lambda *t, equation: torch.einsum(equation, *t), "linear": lambda *t: F.linear(*t),
+    "batch_norm": lambda x, w, b, eps: F.batch_norm(x, None, None, w, b, True, 0.1, eps),
+    "group_norm": lambda x, w, b, groups, eps: F.group_norm(x, groups, w, b, eps),
+    "layer_norm": lambda x, w, b, shape, eps: F.layer_norm(x, shape, w, b, eps),
+    "rms_norm": lambda x, w, shape, eps: F.rms_norm(x, shape, w, eps),
     "softmax": lambda x, dim: x.softmax(dim), "log_softmax": lambda x, dim: x.log_softmax(dim),
     "max_pool1d": lambda x, **a: F.max_pool1d(x, return_indices=True, **a),
     "max_pool2d": lambda x, **a: F.max_pool2d(x, return_indices=True, **a),
@@ -113,7 +131,7 @@ REF = {
     "interpolate": resize, "interpolate_scale": lambda x, factors, mode, align_corners: resize(x, None, mode, align_corners, factors),
     "cross_entropy_mean": lambda x, y: F.cross_entropy(x, y),
 }
-REF |= {name: f for name, (f, _, _) in UNARY.items()} | STEPS
+REF |= {name: f for name, (f, _, _) in UNARY.items()} | STEPS | {name: f for name, (f, _) in ACTIVATIONS.items()}
 REF |= {name: getattr(F, name) for d in "123" for name in (f"conv{d}d", f"conv_transpose{d}d")}
 
 W = Writer()
@@ -328,6 +346,13 @@ def convolutions():
     conv("conv_transpose3d", (1, 2, 2, 2, 2), (2, 1, 2, 1, 2), False, groups=2)
 
 
+def activations():
+    corners = torch.tensor([-1e4, -90.0, -3.0, -0.5, 0.0, 0.25, 0.5, 3.0, 90.0, 1e4], dtype=torch.float64)
+    for op, (_, args) in ACTIVATIONS.items():
+        case(op, [D.uniform((2, 5), -4, 4)], **args)
+        case(op, [corners], **args)
+
+
 def pooling():
     case("max_pool1d", [D.distinct((2, 2, 7))], kernel_size=[3], stride=[2], padding=[1])
     case("max_pool2d", [D.distinct((1, 2, 4, 6))], kernel_size=[2, 2], stride=[2, 2])
@@ -362,11 +387,28 @@ def pooling():
     for factors in ([2.0, 1.5], [0.75, 3.0]):
         for mode in ("nearest", "linear"):
             case("interpolate_scale", [D.uniform((1, 1, 4, 5))], factors=factors, mode=mode, align_corners=False)
+    for mode, corners in (("nearest-exact", False), ("cubic", False), ("cubic", True)):
+        case("interpolate", [D.uniform((1, 2, 3, 4))], size=[5, 7], mode=mode, align_corners=corners)
+        case("interpolate", [D.uniform((2, 1, 6, 5))], size=[4, 2], mode=mode, align_corners=corners)
+    for mode in ("nearest-exact", "cubic"):
+        case("interpolate_scale", [D.uniform((1, 1, 4, 5))], factors=[0.75, 2.5], mode=mode, align_corners=False)
+    case("pad", [D.uniform((1, 2, 3, 4))], pads=[[1, 2], [3, 1]], mode="circular", value=0.0)
     case("avg_pool2d", [D.uniform((1, 1, 4, 4))], kernel_size=[3, 3], stride=[1, 1], padding=[1, 1], divisor_override=4)
     case("max_pool2d", [D.distinct((2, 4, 5))], kernel_size=[2, 2], stride=[1, 1])
     case("conv2d", [D.uniform((2, 4, 4)), D.uniform((3, 2, 2, 2)), D.uniform((3,))])
 
 
+def normalisations():
+    for shape in ((4, 3), (2, 3, 5), (3, 2, 4, 5)):
+        parameters = [D.uniform((shape[1],)), D.uniform((shape[1],))]
+        case("batch_norm", [D.uniform(shape), *parameters], eps=0.01)
+        case("group_norm", [D.uniform(shape), *parameters], groups=1, eps=0.01)
+        case("group_norm", [D.uniform(shape), *parameters], groups=shape[1], eps=0.5)
+    for shape, last in (((3, 5), [5]), ((2, 2, 3, 7), [3, 7])):
+        case("layer_norm", [D.uniform(shape), D.uniform(last), D.uniform(last)], shape=last, eps=0.01)
+        case("rms_norm", [D.uniform(shape), D.uniform(last)], shape=last, eps=0.01)
+
+
 if __name__ == "__main__":
-    elementwise(), reductions(), indexing(), products(), convolutions(), pooling()
+    elementwise(), activations(), reductions(), indexing(), products(), convolutions(), pooling(), normalisations()
     W.save(ROOT / "crates/tensor/tests/goldens/ops")

@@ -20,21 +20,23 @@ pub struct SgdStep {
     pub nesterov: bool,
 }
 
-/// The numbers of a step of [`adam_step`].
+/// The numbers of a step of [`adam_step`]. Adam and its kin differ in nothing else.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct AdamStep {
-    /// Learning rate.
-    pub lr: f64,
     /// Decay of the first and of the second moment.
     pub betas: (f64, f64),
-    /// What is added to the root of the second moment.
+    /// What is added to the gradient for each unit of the parameter.
+    pub decay: f64,
+    /// What the parameter is multiplied by before the step.
+    pub shrink: f64,
+    /// The rate of the gradient itself in the step.
+    pub of_grad: f64,
+    /// The rate of the first moment in the step.
+    pub of_mean: f64,
+    /// What the root of the second moment is multiplied by.
+    pub scale: f64,
+    /// What is added to that root.
     pub eps: f64,
-    /// Factor of the parameter that is added to its gradient, or taken off the parameter if decoupled.
-    pub weight_decay: f64,
-    /// Whether the weight decay passes the moments by (AdamW).
-    pub decoupled: bool,
-    /// The number of this step, from 1.
-    pub t: u64,
 }
 
 /// A step of stochastic gradient descent: d = g + weight_decay p; with a buffer
@@ -68,40 +70,41 @@ pub fn sgd_step(param: &Tensor, grad: &Tensor, momentum_buffer: Option<&Tensor>,
     });
 }
 
-/// A step of Adam (Kingma and Ba, 2014, <https://arxiv.org/abs/1412.6980>): m += (1 - beta1) (d - m),
-/// v = beta2 v + (1 - beta2) d^2, p -= lr m / (1 - beta1^t) / (sqrt(v / (1 - beta2^t)) + eps), where d is
-/// the gradient, plus weight_decay p unless decoupled; if decoupled, p is first multiplied by
-/// 1 - lr weight_decay (Loshchilov and Hutter, 2017, <https://arxiv.org/abs/1711.05101>).
+/// A step of Adam (Kingma and Ba, 2014, <https://arxiv.org/abs/1412.6980>) and its kin: d = g + decay p;
+/// m += (1 - beta1) (d - m); v = beta2 v + (1 - beta2) d^2;
+/// p = shrink p - (of_grad d + of_mean m) / (scale sqrt(v) + eps).
+///
+/// With a `peak`, the largest v so far is kept in it and stands for v in the denominator (AMSGrad, Reddi et al.,
+/// 2018, <https://arxiv.org/abs/1904.09237>).
 ///
 /// # Panics
 /// If shapes or types differ, or the elements are not f32 or f64.
 #[track_caller]
-pub fn adam_step(param: &Tensor, grad: &Tensor, exp_avg: &Tensor, exp_avg_sq: &Tensor, step: &AdamStep) {
-    check("adam_step", param, grad, &[exp_avg, exp_avg_sq]);
+pub fn adam_step(param: &Tensor, grad: &Tensor, moments: [&Tensor; 2], peak: Option<&Tensor>, step: &AdamStep) {
+    let [mean, square] = moments;
+    check("adam_step", param, grad, [&moments[..], peak.as_slice()].concat().as_slice());
     if !param.is_contiguous() {
         let packed = param.packed();
-        adam_step(&packed, grad, exp_avg, exp_avg_sq, step);
+        adam_step(&packed, grad, moments, peak, step);
         return param.detach().copy_(&packed);
     }
     let grad = readable(grad, param);
-    let (beta1, beta2) = step.betas;
-    let power = |beta: f64| beta.powf(step.t as f64);
-    let (decay, shrink) = match step.decoupled {
-        true => (0.0, 1.0 - step.lr * step.weight_decay),
-        false => (step.weight_decay, 1.0),
-    };
     dispatch_float!(param.dtype(), "adam_step", T => {
         let h = optim::Adam {
-            beta2: T::from_f64(beta2),
-            rest: [T::from_f64(1.0 - beta1), T::from_f64(1.0 - beta2)],
+            beta2: T::from_f64(step.betas.1),
+            rest: [T::from_f64(1.0 - step.betas.0), T::from_f64(1.0 - step.betas.1)],
+            decay: T::from_f64(step.decay),
+            shrink: T::from_f64(step.shrink),
+            rates: [T::from_f64(step.of_grad), T::from_f64(step.of_mean)],
+            scale: T::from_f64(step.scale),
             eps: T::from_f64(step.eps),
-            rate: T::from_f64(step.lr / (1.0 - power(beta1))),
-            scale: T::from_f64(1.0 / (1.0 - power(beta2)).sqrt()),
-            decay: T::from_f64(decay),
-            shrink: T::from_f64(shrink),
         };
-        let g = grad.read::<T>();
-        optim::adam(&mut param.write::<T>(), &g, &mut exp_avg.write::<T>(), &mut exp_avg_sq.write::<T>(), h);
+        let (p, g) = (&mut param.write::<T>(), grad.read::<T>());
+        let (m, v) = (&mut mean.write::<T>(), &mut square.write::<T>());
+        match peak {
+            Some(peak) => optim::amsgrad(p, &g, m, v, &mut peak.write::<T>(), h),
+            None => optim::adam(p, &g, m, v, h),
+        }
     });
 }
 

@@ -1,7 +1,7 @@
 //! Learning-rate schedules.
 
+use gradus_nn::optim::lr_scheduler::{self, CosineAnnealingLR, LinearLR, StepLR};
 use serde::{Deserialize, Serialize};
-use std::f64::consts::PI;
 
 /// How the learning rate changes over a run, as a factor on the optimiser's `lr`.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -89,15 +89,19 @@ impl Schedule {
     /// assert!((cosine.factor(5.0, 10) - 0.5).abs() < 1e-12);
     /// ```
     pub fn factor(&self, progress: f64, epochs: usize) -> f64 {
+        use lr_scheduler::Schedule as _;
         match self {
             Schedule::Constant(_) => 1.0,
-            Schedule::Cosine(c) if progress < c.warmup_epochs => progress / c.warmup_epochs,
+            // Both parts are written over a unit of time, since their lengths may be fractions of epochs.
+            Schedule::Cosine(c) if progress < c.warmup_epochs => {
+                LinearLR::new().start_factor(0.0).total_iters(1).lr(progress / c.warmup_epochs, 1.0)
+            }
             Schedule::Cosine(c) => {
                 let span = (epochs as f64 - c.warmup_epochs).max(f64::MIN_POSITIVE);
                 let done = ((progress - c.warmup_epochs) / span).min(1.0);
-                c.floor + (1.0 - c.floor) * 0.5 * (1.0 + (PI * done).cos())
+                CosineAnnealingLR::new(1).eta_min(c.floor).lr(done, 1.0)
             }
-            Schedule::Step(s) => s.gamma.powi((progress as usize / s.every.max(1)) as i32),
+            Schedule::Step(s) => StepLR::new(s.every.max(1)).gamma(s.gamma).lr(progress, 1.0),
         }
     }
 }

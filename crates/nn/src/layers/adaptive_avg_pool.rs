@@ -12,7 +12,7 @@ pub type AdaptiveAvgPool2d = AdaptiveAvgPool<2>;
 pub type AdaptiveAvgPool3d = AdaptiveAvgPool<3>;
 
 /// Means over windows that divide the input as evenly as can be, whatever its size: output i covers
-/// floor(i size / out) .. ceil((i + 1) size / out).
+/// floor(i size / out) .. ceil((i + 1) size / out). To size 1 it is global average pooling: one mean a channel.
 ///
 /// # Shapes
 /// `[N, C, size...]` -> `[N, C, out...]`; also without N

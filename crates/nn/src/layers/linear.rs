@@ -1,5 +1,6 @@
 //! Fully connected layer.
 
+use super::reparametrize::HasWeight;
 use crate::init::by_fan_in;
 use crate::module::{Forward, Module, Param, Scope};
 use gradus_tensor::{Tensor, fail};
@@ -62,6 +63,20 @@ impl Linear {
 
 impl Forward for Linear {
     fn forward(&self, x: &Tensor) -> Tensor {
+        self.forward_with(x, &self.weight)
+    }
+}
+
+impl HasWeight for Linear {
+    fn weight(&self) -> &Param {
+        &self.weight
+    }
+
+    fn weight_mut(&mut self) -> &mut Param {
+        &mut self.weight
+    }
+
+    fn forward_with(&self, x: &Tensor, weight: &Tensor) -> Tensor {
         let _scope = self.scope.enter();
         if x.shape().last() != Some(&self.in_features()) {
             let (found, inputs) = (x.shape(), self.in_features());
@@ -70,6 +85,6 @@ impl Forward for Linear {
                 format_args!("needs an input [..., {inputs}] (the weight is {}), got {found}", self.weight.shape()),
             );
         }
-        x.linear(&self.weight, self.bias.as_deref())
+        x.linear(weight, self.bias.as_deref())
     }
 }

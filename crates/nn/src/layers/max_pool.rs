@@ -20,7 +20,8 @@ pub type MaxPool3d = MaxPool<3>;
 /// down, or up in the ceil mode (but a window must begin inside); also without N
 ///
 /// # Panics
-/// `forward` panics if the input has another rank or is smaller than the window.
+/// `forward` panics if the input has another rank or is smaller than the window, or a dilated window has all its
+/// elements in the padding.
 ///
 /// Source: PyTorch, <https://docs.pytorch.org/docs/stable/generated/torch.nn.MaxPool2d.html>.
 ///
@@ -74,16 +75,25 @@ impl<const D: usize> MaxPool<D> {
         self.config.ceil_mode = on;
         self
     }
+
+    /// As `forward`, with the places (i64) of the elements in their flat input planes, for
+    /// [`MaxUnpool`](super::MaxUnpool).
+    ///
+    /// # Panics
+    /// As `forward`.
+    pub fn forward_with_indices(&self, x: &Tensor) -> (Tensor, Tensor) {
+        let _scope = self.scope.enter();
+        let c = &self.config;
+        match D {
+            1 => x.max_pool1d_with_indices(fixed(c)),
+            2 => x.max_pool2d_with_indices(fixed(c)),
+            _ => x.max_pool3d_with_indices(fixed(c)),
+        }
+    }
 }
 
 impl<const D: usize> Forward for MaxPool<D> {
     fn forward(&self, x: &Tensor) -> Tensor {
-        let _scope = self.scope.enter();
-        let c = &self.config;
-        match D {
-            1 => x.max_pool1d(fixed(c)),
-            2 => x.max_pool2d(fixed(c)),
-            _ => x.max_pool3d(fixed(c)),
-        }
+        self.forward_with_indices(x).0
     }
 }

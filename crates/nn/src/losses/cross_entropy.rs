@@ -12,7 +12,8 @@ pub struct CrossEntropyOptions {
     /// Elements with this label count nothing (-100).
     pub ignore_index: Option<i64>,
     /// The share s of the target that is spread evenly over all classes (0): 1 - s + s/C for the label,
-    /// s/C for the others (Szegedy et al., 2016, <https://arxiv.org/abs/1512.00567>).
+    /// s/C for the others (Szegedy et al., 2016, <https://arxiv.org/abs/1512.00567>, with 0.1). The smoothing of a
+    /// GAN's real labels alone, by a factor, is another thing.
     pub label_smoothing: f64,
     /// How the losses are made one (the mean, weighted by the classes' weights).
     pub reduction: Reduction,

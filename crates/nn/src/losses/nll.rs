@@ -29,8 +29,8 @@ impl Default for NllOptions {
 /// x `[N, C, ...]`, labels (i64) `[N, ...]` -> scalar; or `[C]` and a scalar label
 ///
 /// # Panics
-/// If the shapes do not fit; if a label is not in 0..C (nor -100, which counts nothing); if the
-/// log-probability of a label is positive, hence none.
+/// If the shapes do not fit; if a label is not in 0..C (nor -100, which counts nothing); if an
+/// element is positive, hence no log-probability (beyond what rounding explains, 1e-4).
 ///
 /// Source: PyTorch, <https://docs.pytorch.org/docs/stable/generated/torch.nn.NLLLoss.html>.
 ///
@@ -53,14 +53,20 @@ pub fn nll_loss(log_probs: &Tensor, labels: &Tensor) -> Tensor {
 /// As [`nll_loss`], and if `weight` is not `[C]`.
 #[track_caller]
 pub fn nll_loss_with(log_probs: &Tensor, labels: &Tensor, options: NllOptions) -> Tensor {
+    check_log_probs("nll_loss", log_probs);
     let targets = Targets::new("nll_loss", log_probs, labels, options.weight.as_ref(), options.ignore_index);
     let picked = targets.pick(&targets.rows(log_probs));
-    if picked.numel() > 0 && picked.detach().max().item() > 1e-4 {
-        let message = "log-probabilities are never positive, but some of these are: give it the output of log_softmax, \
-                       or raw outputs to cross_entropy";
-        fail("nll_loss", message);
-    }
     targets.reduce(-picked, options.reduction)
+}
+
+/// Refuses positive elements, which probabilities and raw outputs have.
+#[track_caller]
+pub(super) fn check_log_probs(op: &str, log_probs: &Tensor) {
+    if log_probs.numel() > 0 && log_probs.detach().max().item_f64() > 1e-4 {
+        let message = "log-probabilities are never positive, but some of these are: give it the output of log_softmax \
+                       (cross_entropy takes raw outputs)";
+        fail(op, message);
+    }
 }
 
 /// Class labels, checked, as rows for logits `[M, C]`.
@@ -153,5 +159,20 @@ impl Targets {
             (Reduction::Sum, _) => losses.sum(),
             (Reduction::None, _) => losses.reshape(&self.shape[..]),
         }
+    }
+
+    /// Weighs the losses `[M]` and makes them one; the mean is over the number of rows that are kept.
+    pub fn reduce_evenly(&self, losses: Tensor, reduction: Reduction) -> Tensor {
+        let weighted = self.factors.as_ref().map_or(losses.clone(), |f| &losses * f);
+        match (reduction, &self.kept) {
+            (Reduction::Mean, Some(kept)) => weighted.sum() / kept.sum(),
+            (Reduction::Mean, None) => weighted.mean(),
+            (reduction, _) => self.join(weighted, reduction),
+        }
+    }
+
+    /// The rows `[M, C]` with 0 at each one's label.
+    pub fn without_label(&self, rows: &Tensor) -> Tensor {
+        rows.masked_fill(&self.labels.one_hot(self.classes).ne_scalar(0.0), 0.0)
     }
 }

@@ -1,8 +1,6 @@
 //! Stochastic gradient descent.
 
-use super::state::Memory;
-use super::{Optimizer, checked_lr, with_gradients};
-use crate::{LoadError, StateDict};
+use super::rule::{Descent, Rates, Rule, State};
 use gradus_tensor::Tensor;
 use gradus_tensor::optim_kernels::{SgdStep, sgd_step};
 
@@ -20,10 +18,14 @@ use gradus_tensor::optim_kernels::{SgdStep, sgd_step};
 /// let model = Linear::new(4, 2);
 /// let optimizer = Sgd::new(model.parameters(), 0.1).momentum(0.9).nesterov(true).weight_decay(1e-4);
 /// ```
-pub struct Sgd {
-    params: Vec<Tensor>,
-    step: SgdStep,
-    memory: Memory<1>,
+pub type Sgd = Descent<SgdRule>;
+
+/// The rule of [`Sgd`].
+#[derive(Clone, Copy)]
+pub struct SgdRule {
+    momentum: f64,
+    dampening: f64,
+    nesterov: bool,
 }
 
 impl Sgd {
@@ -33,73 +35,49 @@ impl Sgd {
     /// If `lr` is negative or not finite.
     #[track_caller]
     pub fn new(params: Vec<Tensor>, lr: f64) -> Sgd {
-        let step = SgdStep { lr: checked_lr(lr), momentum: 0.0, dampening: 0.0, weight_decay: 0.0, nesterov: false };
-        let memory = Memory::new(["momentum_buffer"], params.len());
-        Sgd { params, step, memory }
+        Descent::begin(params, lr, SgdRule { momentum: 0.0, dampening: 0.0, nesterov: false })
     }
 
     /// Share of the momentum that stays in each step (0).
-    pub fn momentum(mut self, momentum: f64) -> Sgd {
-        self.step.momentum = momentum;
-        self
+    pub fn momentum(self, momentum: f64) -> Sgd {
+        self.with(|r| r.momentum = momentum)
     }
 
     /// Share of the gradient that the momentum leaves out (0).
-    pub fn dampening(mut self, dampening: f64) -> Sgd {
-        self.step.dampening = dampening;
-        self
+    pub fn dampening(self, dampening: f64) -> Sgd {
+        self.with(|r| r.dampening = dampening)
     }
 
     /// Whether to look ahead along the momentum (no).
-    pub fn nesterov(mut self, on: bool) -> Sgd {
-        self.step.nesterov = on;
-        self
-    }
-
-    /// Factor of the parameter that is added to its gradient (0).
-    pub fn weight_decay(mut self, weight_decay: f64) -> Sgd {
-        self.step.weight_decay = weight_decay;
-        self
+    pub fn nesterov(self, on: bool) -> Sgd {
+        self.with(|r| r.nesterov = on)
     }
 }
 
-impl Optimizer for Sgd {
-    /// # Panics
-    /// If Nesterov's momentum was chosen without momentum or with dampening.
-    fn step(&mut self) {
-        let s = self.step;
-        assert!(!s.nesterov || (s.momentum > 0.0 && s.dampening == 0.0), "nesterov needs momentum and no dampening");
-        for (i, p, g) in with_gradients(&self.params) {
-            if s.momentum == 0.0 {
-                sgd_step(p, &g, None, &s);
-                continue;
-            }
-            let memory = self.memory.entry(i, p);
-            memory.steps += 1;
-            // The buffer begins as the whole gradient: it is zero, and nothing of it is left out.
-            let dampening = if memory.steps == 1 { 0.0 } else { s.dampening };
-            sgd_step(p, &g, Some(&memory.tensors[0]), &SgdStep { dampening, ..s });
+impl Rule for SgdRule {
+    const DECAYS: bool = true;
+
+    fn step(&self, Rates { lr, weight_decay }: Rates, p: &Tensor, g: &Tensor, state: &mut State) {
+        let SgdRule { momentum, dampening, nesterov } = *self;
+        let step = SgdStep { lr, momentum, dampening, weight_decay, nesterov };
+        if momentum == 0.0 {
+            return sgd_step(p, g, None, &step);
         }
+        // The buffer begins as the whole gradient: it is zero, and nothing of it is left out.
+        let dampening = if state.contains("momentum_buffer") { dampening } else { 0.0 };
+        sgd_step(p, g, Some(&state.zeros("momentum_buffer", p)), &SgdStep { dampening, ..step });
     }
 
-    fn parameters(&self) -> &[Tensor] {
-        &self.params
+    fn slots(&self) -> Vec<&'static str> {
+        if self.momentum == 0.0 { vec![] } else { vec!["momentum_buffer"] }
     }
 
-    fn lr(&self) -> f64 {
-        self.step.lr
+    fn momentum(&mut self) -> Option<&mut f64> {
+        Some(&mut self.momentum)
     }
 
-    fn set_lr(&mut self, lr: f64) {
-        self.step.lr = checked_lr(lr);
-    }
-
-    fn state_dict(&self) -> StateDict {
-        self.memory.state_dict(self.step.lr)
-    }
-
-    fn load_state_dict(&mut self, state: &StateDict) -> Result<(), LoadError> {
-        self.step.lr = self.memory.load(state, &self.params)?;
-        Ok(())
+    fn check(&self) {
+        let fits = !self.nesterov || (self.momentum > 0.0 && self.dampening == 0.0);
+        assert!(fits, "nesterov needs momentum and no dampening");
     }
 }

@@ -139,12 +139,15 @@ pub struct ResizeShape {
     pub step: [Option<f64>; 3],
 }
 
-/// Where one output element comes from: two places and the weight of each.
+/// Where one output element comes from: places and the weight of each.
 #[derive(Clone, Copy, Debug)]
-struct Blend<T> {
-    from: [usize; 2],
-    weight: [T; 2],
+struct Blend<T, const K: usize> {
+    from: [usize; K],
+    weight: [T; K],
 }
+
+/// The blends of every output along each axis.
+type Blends<T, const K: usize> = [Vec<Blend<T, K>>; 3];
 
 impl ResizeShape {
     fn check(&self, x: usize, y: usize) {
@@ -162,53 +165,76 @@ impl ResizeShape {
         self.step[i].map_or(exact, T::from_f64)
     }
 
-    /// The nearest places along an axis: `floor(o * ratio)`.
-    fn nearest<T: Float>(&self, i: usize) -> Vec<usize> {
+    /// The nearest places along an axis: `floor(o * ratio)`, or exactly those nearest to the middle of the
+    /// output's cell: `floor((o + 0.5) * ratio)`.
+    fn nearest<T: Float>(&self, i: usize, exact: bool) -> Vec<usize> {
         let ratio = self.ratio::<T>(i);
-        let at = |o: usize| (T::from_f64(o as f64) * ratio).to_f64().floor() as usize;
+        let shift = if exact { 0.5 } else { 0.0 };
+        let at = |o: usize| (T::from_f64(o as f64 + shift) * ratio).to_f64().floor() as usize;
         (0..self.output[i]).map(|o| at(o).min(self.input[i] - 1)).collect()
     }
 
+    /// Where output `o` lies among the inputs along an axis; before the first one this is negative.
+    fn place<T: Float>(&self, i: usize, o: usize, align_corners: bool) -> T {
+        let (o, half) = (T::from_f64(o as f64), T::from_f64(0.5));
+        if !align_corners {
+            return (o + half) * self.ratio::<T>(i) - half;
+        }
+        match self.output[i] {
+            0 | 1 => T::ZERO,
+            n => o * (T::from_f64((self.input[i] - 1) as f64) / T::from_f64((n - 1) as f64)),
+        }
+    }
+
     /// The two places and weights of each output along an axis.
-    fn linear<T: Float>(&self, i: usize, align_corners: bool) -> Vec<Blend<T>> {
-        let (input, output) = (self.input[i], self.output[i]);
-        let half = T::from_f64(0.5);
-        let at = |o: usize| {
-            let o = T::from_f64(o as f64);
-            if align_corners {
-                let steps = if output > 1 {
-                    output - 1
-                } else {
-                    return T::ZERO;
-                };
-                return o * (T::from_f64((input - 1) as f64) / T::from_f64(steps as f64));
-            }
-            let at = (o + half) * self.ratio::<T>(i) - half;
-            if at < T::ZERO { T::ZERO } else { at }
+    fn linear<T: Float>(&self, i: usize, align_corners: bool) -> Vec<Blend<T, 2>> {
+        let input = self.input[i];
+        let blend = |o| {
+            let at = self.place::<T>(i, o, align_corners);
+            let at = if at < T::ZERO { T::ZERO } else { at };
+            let first = (at.to_f64().floor() as usize).min(input - 1);
+            let part = at - T::from_f64(first as f64);
+            let second = (first + 1).min(input - 1);
+            let part = if second == first { T::ZERO } else { part };
+            Blend { from: [first, second], weight: [T::ONE - part, part] }
         };
-        (0..output)
-            .map(|o| {
-                let at = at(o);
-                let first = (at.to_f64().floor() as usize).min(input - 1);
-                let part = at - T::from_f64(first as f64);
-                let second = (first + 1).min(input - 1);
-                let part = if second == first { T::ZERO } else { part };
-                Blend { from: [first, second], weight: [T::ONE - part, part] }
-            })
-            .collect()
+        (0..self.output[i]).map(blend).collect()
+    }
+
+    /// The four places and weights of each output along an axis: Keys' cubic convolution with a = -3/4.
+    /// Places beyond the edge are the edge.
+    fn cubic<T: Float>(&self, i: usize, align_corners: bool) -> Vec<Blend<T, 4>> {
+        let last = self.input[i] as isize - 1;
+        let blend = |o| {
+            let at = self.place::<T>(i, o, align_corners).to_f64();
+            let first = at.floor();
+            let from = std::array::from_fn(|k| (first as isize - 1 + k as isize).clamp(0, last) as usize);
+            Blend { from, weight: cubic_weights(at - first).map(T::from_f64) }
+        };
+        (0..self.output[i]).map(blend).collect()
     }
 }
 
-/// Resizes by the nearest element: output `o` is input `floor(o * input / output)` along each axis.
+/// The weights of the elements at -1, 0, 1 and 2 for a place `t` in 0..1:
+/// `(a+2)|d|^3 - (a+3)|d|^2 + 1` up to a distance d of 1, `a|d|^3 - 5a|d|^2 + 8a|d| - 4a` up to 2.
+fn cubic_weights(t: f64) -> [f64; 4] {
+    const A: f64 = -0.75;
+    let near = |d: f64| ((A + 2.0) * d - (A + 3.0)) * d * d + 1.0;
+    let far = |d: f64| ((A * d - 5.0 * A) * d + 8.0 * A) * d - 4.0 * A;
+    [far(1.0 + t), near(t), near(1.0 - t), far(2.0 - t)]
+}
+
+/// Resizes by the nearest element: output `o` is input `floor(o * input / output)` along each axis, or
+/// `floor((o + 0.5) * input / output)` if it shall be exactly the nearest.
 ///
 /// # Panics
 /// If the slices do not have the sizes of `s`, or the input is empty and the output is not.
-pub fn nearest<T: Float>(s: &ResizeShape, x: &[T], out: &mut [T]) {
+pub fn nearest<T: Float>(s: &ResizeShape, exact: bool, x: &[T], out: &mut [T]) {
     s.check(x.len(), out.len());
     if out.is_empty() {
         return;
     }
-    let [zs, ys, xs] = [0, 1, 2].map(|i| s.nearest::<T>(i));
+    let [zs, ys, xs] = [0, 1, 2].map(|i| s.nearest::<T>(i, exact));
     let (from, to): (usize, usize) = (s.input.iter().product(), s.output.iter().product());
     for_planes(out, to, to, |plane, out| {
         let x = &x[plane * from..][..from];
@@ -226,12 +252,12 @@ pub fn nearest<T: Float>(s: &ResizeShape, x: &[T], out: &mut [T]) {
 ///
 /// # Panics
 /// As [`nearest`].
-pub fn nearest_backward<T: Float>(s: &ResizeShape, gy: &[T], gx: &mut [T]) {
+pub fn nearest_backward<T: Float>(s: &ResizeShape, exact: bool, gy: &[T], gx: &mut [T]) {
     s.check(gx.len(), gy.len());
     if gy.is_empty() {
         return gx.fill(T::ZERO);
     }
-    let [zs, ys, xs] = [0, 1, 2].map(|i| s.nearest::<T>(i));
+    let [zs, ys, xs] = [0, 1, 2].map(|i| s.nearest::<T>(i, exact));
     let (from, to): (usize, usize) = (s.input.iter().product(), s.output.iter().product());
     for_planes(gx, from, from + to, |plane, gx| {
         gx.fill(T::ZERO);
@@ -253,13 +279,42 @@ pub fn nearest_backward<T: Float>(s: &ResizeShape, gy: &[T], gx: &mut [T]) {
 /// # Panics
 /// If the slices do not have the sizes of `s`, or the input is empty and the output is not.
 pub fn linear<T: Float>(s: &ResizeShape, align_corners: bool, x: &[T], out: &mut [T]) {
+    blend(s, |i| s.linear::<T>(i, align_corners), x, out);
+}
+
+/// The gradient of [`linear`].
+///
+/// # Panics
+/// As [`linear`].
+pub fn linear_backward<T: Float>(s: &ResizeShape, align_corners: bool, gy: &[T], gx: &mut [T]) {
+    blend_backward(s, |i| s.linear::<T>(i, align_corners), gy, gx);
+}
+
+/// Resizes by cubic convolution along each axis (bicubic for two), with `align_corners` as in [`linear`].
+///
+/// # Panics
+/// As [`linear`].
+pub fn cubic<T: Float>(s: &ResizeShape, align_corners: bool, x: &[T], out: &mut [T]) {
+    blend(s, |i| s.cubic::<T>(i, align_corners), x, out);
+}
+
+/// The gradient of [`cubic`].
+///
+/// # Panics
+/// As [`linear`].
+pub fn cubic_backward<T: Float>(s: &ResizeShape, align_corners: bool, gy: &[T], gx: &mut [T]) {
+    blend_backward(s, |i| s.cubic::<T>(i, align_corners), gy, gx);
+}
+
+/// Each output is the sum of the inputs that the `axis`' blends name, each times its weights.
+fn blend<T: Float, const K: usize>(s: &ResizeShape, axis: impl Fn(usize) -> Vec<Blend<T, K>>, x: &[T], out: &mut [T]) {
     s.check(x.len(), out.len());
     if out.is_empty() {
         return;
     }
-    let [zs, ys, xs] = [0, 1, 2].map(|i| s.linear::<T>(i, align_corners));
+    let [zs, ys, xs]: Blends<T, K> = [0, 1, 2].map(axis);
     let (from, to): (usize, usize) = (s.input.iter().product(), s.output.iter().product());
-    for_planes(out, to, 4 * to, |plane, out| {
+    for_planes(out, to, K * K * to, |plane, out| {
         let x = &x[plane * from..][..from];
         let mut lines = out.chunks_exact_mut(xs.len());
         for z in &zs {
@@ -268,7 +323,9 @@ pub fn linear<T: Float>(s: &ResizeShape, align_corners: bool, x: &[T], out: &mut
                 each_row(s, z, y, |row, weight| {
                     let row = &x[row..row + s.input[2]];
                     for (v, b) in line.iter_mut().zip(&xs) {
-                        *v += weight * (b.weight[0] * row[b.from[0]] + b.weight[1] * row[b.from[1]]);
+                        let mut sum = b.weight[0] * row[b.from[0]];
+                        (1..K).for_each(|k| sum += b.weight[k] * row[b.from[k]]);
+                        *v += weight * sum;
                     }
                 });
             }
@@ -276,18 +333,20 @@ pub fn linear<T: Float>(s: &ResizeShape, align_corners: bool, x: &[T], out: &mut
     });
 }
 
-/// The gradient of [`linear`].
-///
-/// # Panics
-/// As [`linear`].
-pub fn linear_backward<T: Float>(s: &ResizeShape, align_corners: bool, gy: &[T], gx: &mut [T]) {
+/// The gradient of [`blend`].
+fn blend_backward<T: Float, const K: usize>(
+    s: &ResizeShape,
+    axis: impl Fn(usize) -> Vec<Blend<T, K>>,
+    gy: &[T],
+    gx: &mut [T],
+) {
     s.check(gx.len(), gy.len());
     if gy.is_empty() {
         return gx.fill(T::ZERO);
     }
-    let [zs, ys, xs] = [0, 1, 2].map(|i| s.linear::<T>(i, align_corners));
+    let [zs, ys, xs]: Blends<T, K> = [0, 1, 2].map(axis);
     let (from, to): (usize, usize) = (s.input.iter().product(), s.output.iter().product());
-    for_planes(gx, from, from + 4 * to, |plane, gx| {
+    for_planes(gx, from, from + K * K * to, |plane, gx| {
         gx.fill(T::ZERO);
         let mut lines = gy[plane * to..][..to].chunks_exact(xs.len());
         for z in &zs {
@@ -295,8 +354,7 @@ pub fn linear_backward<T: Float>(s: &ResizeShape, align_corners: bool, gy: &[T],
                 each_row(s, z, y, |row, weight| {
                     let row = &mut gx[row..row + s.input[2]];
                     for (&g, b) in line.iter().zip(&xs) {
-                        row[b.from[0]] += weight * b.weight[0] * g;
-                        row[b.from[1]] += weight * b.weight[1] * g;
+                        (0..K).for_each(|k| row[b.from[k]] += weight * b.weight[k] * g);
                     }
                 });
             }
@@ -307,9 +365,9 @@ pub fn linear_backward<T: Float>(s: &ResizeShape, align_corners: bool, gy: &[T],
 /// Calls `f(start of row, weight)` for the input rows that a row of outputs blends. Rows of weight
 /// zero are left out, so that an infinity in them does no harm.
 #[inline(always)]
-fn each_row<T: Float>(s: &ResizeShape, z: &Blend<T>, y: &Blend<T>, mut f: impl FnMut(usize, T)) {
-    for a in 0..2 {
-        for b in 0..2 {
+fn each_row<T: Float, const K: usize>(s: &ResizeShape, z: &Blend<T, K>, y: &Blend<T, K>, mut f: impl FnMut(usize, T)) {
+    for a in 0..K {
+        for b in 0..K {
             let weight = z.weight[a] * y.weight[b];
             if weight != T::ZERO {
                 f((z.from[a] * s.input[1] + y.from[b]) * s.input[2], weight);

@@ -9,6 +9,7 @@ pub(crate) mod im;
 pub(crate) mod map;
 pub(crate) mod math;
 pub(crate) mod micro;
+pub(crate) mod norm;
 pub(crate) mod optim;
 pub(crate) mod par;
 pub(crate) mod pool;

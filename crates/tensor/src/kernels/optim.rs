@@ -72,32 +72,44 @@ pub(crate) fn sgd_momentum<T: Num>(p: &mut [T], g: &[T], b: &mut [T], h: Sgd<T>)
     });
 }
 
-/// The numbers of a step of Adam.
+/// The numbers of a step of Adam and its kin.
 #[derive(Clone, Copy)]
 pub(crate) struct Adam<T> {
     pub beta2: T,
     /// 1 - beta1 and 1 - beta2.
     pub rest: [T; 2],
-    pub eps: T,
-    /// lr / (1 - beta1^t).
-    pub rate: T,
-    /// 1 / sqrt(1 - beta2^t).
-    pub scale: T,
     /// What is added to the gradient for each unit of the parameter.
     pub decay: T,
     /// What the parameter is multiplied by before the step.
     pub shrink: T,
+    /// The rates of the gradient and of its mean in the numerator.
+    pub rates: [T; 2],
+    /// What the root in the denominator is multiplied by, and what is added to it.
+    pub scale: T,
+    pub eps: T,
 }
 
 /// d = g + decay p; m += rest0 (d - m); v = beta2 v + rest1 d^2;
-/// p = shrink p - rate m / (sqrt(v) scale + eps).
+/// p = shrink p - (rates0 d + rates1 m) / (sqrt(v) scale + eps).
 pub(crate) fn adam<T: Real>(p: &mut [T], g: &[T], m: &mut [T], v: &mut [T], h: Adam<T>) {
+    adam_from::<T, false>(p, g, [m, v], &mut [], h);
+}
+
+/// As [`adam`] with the largest v so far, which `peak` holds, in the denominator.
+pub(crate) fn amsgrad<T: Real>(p: &mut [T], g: &[T], m: &mut [T], v: &mut [T], peak: &mut [T], h: Adam<T>) {
+    assert_eq!(p.len(), peak.len());
+    adam_from::<T, true>(p, g, [m, v], peak, h);
+}
+
+fn adam_from<T: Real, const PEAK: bool>(p: &mut [T], g: &[T], [m, v]: [&mut [T]; 2], peak: &mut [T], h: Adam<T>) {
     let n = p.len();
     assert!(n == g.len() && n == m.len() && n == v.len());
-    let (p, m, v) = (SharedMut::new(p), SharedMut::new(m), SharedMut::new(v));
+    let (p, m, v, peak) = (SharedMut::new(p), SharedMut::new(m), SharedMut::new(v), SharedMut::new(peak));
     for_each_range(n, |start, len| {
         // SAFETY: ranges do not overlap and stay inside the slices, which outlive the call.
         let (p, m, v) = unsafe { (p.slice(start, len), m.slice(start, len), v.slice(start, len)) };
+        // SAFETY: as above where there is a peak; otherwise no element is taken.
+        let peak = unsafe { if PEAK { peak.slice(start, len) } else { peak.slice(0, 0) } };
         let g = &g[start..start + len];
         simd::run(
             #[inline(always)]
@@ -106,8 +118,15 @@ pub(crate) fn adam<T: Real>(p: &mut [T], g: &[T], m: &mut [T], v: &mut [T], h: A
                     let d = g[i].add(h.decay.mul(p[i]));
                     m[i] = m[i].add(h.rest[0].mul(d.sub(m[i])));
                     v[i] = h.beta2.mul(v[i]).add(h.rest[1].mul(d.mul(d)));
-                    let size = v[i].sqrt().mul(h.scale).add(h.eps);
-                    p[i] = h.shrink.mul(p[i]).sub(h.rate.mul(m[i].div(size)));
+                    let mut square = v[i];
+                    if PEAK {
+                        // The comparison is false for a NaN, which then stays.
+                        square = if peak[i] > square { peak[i] } else { square };
+                        peak[i] = square;
+                    }
+                    let size = square.sqrt().mul(h.scale).add(h.eps);
+                    let along = h.rates[0].mul(d).add(h.rates[1].mul(m[i]));
+                    p[i] = h.shrink.mul(p[i]).sub(along.div(size));
                 }
             },
         );
@@ -125,16 +144,23 @@ mod tests {
         let at = |i: usize| (i % 97) as f64 / 97.0 - 0.4;
         let g: Vec<f64> = (0..n).map(|i| at(i * 7)).collect();
         let start: Vec<f64> = (0..n).map(at).collect();
-        let h = Adam { beta2: 0.9, rest: [0.2, 0.1], eps: 1e-8, rate: 0.1, scale: 1.5, decay: 0.01, shrink: 0.99 };
+        let h =
+            Adam { beta2: 0.9, rest: [0.2, 0.1], decay: 0.01, shrink: 0.99, rates: [0.03, 0.1], scale: 1.5, eps: 1e-8 };
         let (mut p, mut m, mut v) = (start.clone(), vec![0.1; n], vec![0.2; n]);
         adam(&mut p, &g, &mut m, &mut v, h);
+        let (mut pp, mut mp, mut vp, mut peak) = (start.clone(), vec![0.1; n], vec![0.2; n], vec![0.19; n]);
+        amsgrad(&mut pp, &g, &mut mp, &mut vp, &mut peak, h);
         for i in (0..n).step_by(1013).chain([n - 1]) {
             let (mut p1, mut m1, mut v1) = ([start[i]], [0.1], [0.2]);
             adam(&mut p1, &[g[i]], &mut m1, &mut v1, h);
             assert_eq!((p[i], m[i], v[i]), (p1[0], m1[0], v1[0]));
             let d = g[i] + 0.01 * start[i];
             let (mean, square) = (0.1 + 0.2 * (d - 0.1), 0.9 * 0.2 + 0.1 * d * d);
-            assert!((p1[0] - (0.99 * start[i] - 0.1 * mean / (square.sqrt() * 1.5 + 1e-8))).abs() < 1e-12);
+            let along = 0.03 * d + 0.1 * mean;
+            assert!((p1[0] - (0.99 * start[i] - along / (square.sqrt() * 1.5 + 1e-8))).abs() < 1e-12);
+            let largest = square.max(0.19);
+            assert!((peak[i] - largest).abs() < 1e-12);
+            assert!((pp[i] - (0.99 * start[i] - along / (largest.sqrt() * 1.5 + 1e-8))).abs() < 1e-12);
         }
         let h = Sgd { lr: 0.1, momentum: 0.9, gain: 1.0, weight_decay: 0.5, nesterov: true };
         let (mut p, mut b) = (start.clone(), vec![1.0; n]);

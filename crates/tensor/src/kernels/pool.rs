@@ -35,7 +35,8 @@ pub struct PoolShape {
 
 impl PoolShape {
     /// The extent of the output along one axis, as PyTorch counts: rounded down, or up with
-    /// `ceil_mode` as long as the last window begins inside the input or its left padding.
+    /// `ceil_mode` as long as the last window begins inside the input or its left padding. 0 if the
+    /// window does not fit.
     pub fn output_of(
         input: usize,
         kernel: usize,
@@ -46,11 +47,11 @@ impl PoolShape {
     ) -> usize {
         let padded = input + 2 * padding;
         let span = dilation * kernel.saturating_sub(1) + 1;
-        if padded < span {
+        let up = if ceil_mode { stride - 1 } else { 0 };
+        if padded + up < span {
             return 0;
         }
-        let up = if ceil_mode { stride - 1 } else { 0 };
-        let out = (padded - span + up) / stride + 1;
+        let out = (padded + up - span) / stride + 1;
         if ceil_mode && (out - 1) * stride >= input + padding { out - 1 } else { out }
     }
 

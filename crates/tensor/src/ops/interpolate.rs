@@ -12,9 +12,17 @@ use crate::{Tensor, dispatch_float, fail};
 pub enum Interpolation {
     /// The element whose cell the place lies in: output i is input floor(i L / n).
     Nearest,
+    /// The element nearest to the middle of the output's cell: output i is input floor((i + 1/2) L / n).
+    NearestExact,
     /// Linear between neighbours along each spatial dimension (bilinear for images).
     Linear {
         /// Whether the outermost elements of input and output lie at one place, instead of their edges.
+        align_corners: bool,
+    },
+    /// Bicubic, for images: Keys' cubic convolution with a = -3/4 along each dimension, which may
+    /// overshoot (Keys, 1981, <https://doi.org/10.1109/TASSP.1981.1163711>).
+    Cubic {
+        /// As for linear.
         align_corners: bool,
     },
 }
@@ -33,8 +41,10 @@ impl Resize {
         let out = dispatch_float!(x.dtype(), "interpolate", T => {
             let src = src.read::<T>();
             Tensor::build::<T>(self.to, |out| match self.mode {
-                Interpolation::Nearest => im::nearest(&self.s, &src, out),
+                Interpolation::Nearest => im::nearest(&self.s, false, &src, out),
+                Interpolation::NearestExact => im::nearest(&self.s, true, &src, out),
                 Interpolation::Linear { align_corners } => im::linear(&self.s, align_corners, &src, out),
+                Interpolation::Cubic { align_corners } => im::cubic(&self.s, align_corners, &src, out),
             })
         });
         record("interpolate", out, &[x], move |ctx| ctx.set(0, || self.spread(ctx.grad())))
@@ -45,8 +55,10 @@ impl Resize {
         let out = dispatch_float!(g.dtype(), "interpolate", T => {
             let src = src.read::<T>();
             Tensor::build::<T>(self.from, |out| match self.mode {
-                Interpolation::Nearest => im::nearest_backward(&self.s, &src, out),
+                Interpolation::Nearest => im::nearest_backward(&self.s, false, &src, out),
+                Interpolation::NearestExact => im::nearest_backward(&self.s, true, &src, out),
                 Interpolation::Linear { align_corners } => im::linear_backward(&self.s, align_corners, &src, out),
+                Interpolation::Cubic { align_corners } => im::cubic_backward(&self.s, align_corners, &src, out),
             })
         });
         record("interpolate_spread", out, &[g], move |ctx| ctx.set(0, || self.forward(ctx.grad())))
@@ -60,7 +72,7 @@ impl Tensor {
     /// [N, C, L], [N, C, H, W] or [N, C, D, H, W] -> [N, C, `size`].
     ///
     /// # Panics
-    /// If the number of dimensions does not fit or an extent is 0.
+    /// If the number of dimensions does not fit (cubic takes images alone) or an extent is 0.
     ///
     /// ```
     /// use gradus_tensor::{Interpolation, Tensor};
@@ -77,6 +89,10 @@ impl Tensor {
     /// Resizes each spatial dimension by a factor: L becomes floor(L * factor), and an element of the
     /// result advances 1 / factor elements of the input.
     ///
+    /// As in PyTorch, a factor does not count beyond the size where that is the input's: there the elements stay
+    /// (linear, and nearest for images), nor where it is twice the input's: each element is there twice (nearest for
+    /// images).
+    ///
     /// # Panics
     /// If the number of factors does not fit, or an extent is or becomes 0.
     #[track_caller]
@@ -91,7 +107,15 @@ impl Tensor {
         let size: Vec<usize> =
             factors.iter().zip(&self.shape()[2..]).map(|(f, &n)| (n as f64 * f).floor() as usize).collect();
         let mut step = [None; 3];
-        factors.iter().enumerate().for_each(|(i, f)| step[3 - factors.len() + i] = Some(1.0 / f));
+        for (i, f) in factors.iter().enumerate() {
+            let (from, to) = (self.shape()[i + 2], size[i]);
+            let plain = match mode {
+                Interpolation::Linear { .. } => to == from,
+                Interpolation::Nearest => factors.len() == 2 && (to == from || to == 2 * from),
+                _ => false,
+            };
+            step[3 - factors.len() + i] = (!plain).then_some(1.0 / f);
+        }
         self.resize(&Shape::new(&size), step, mode)
     }
 
@@ -105,6 +129,9 @@ impl Tensor {
                     "needs [N, C, ..] with one to three spatial dimensions and a size for each, got {from} and {size}"
                 ),
             );
+        }
+        if matches!(mode, Interpolation::Cubic { .. }) && from.len() != 4 {
+            fail("interpolate", format_args!("cubic interpolation is for images [N, C, H, W], got {from}"));
         }
         if from[2..].contains(&0) || size.contains(&0) {
             fail("interpolate", format_args!("cannot resize {from} to {size}: extents must be positive"));
@@ -141,14 +168,43 @@ mod tests {
     fn all_modes_differentiate_twice() {
         let v = (0..24).map(|i| (1.7 * i as f64).sin()).collect();
         let x = Tensor::from_vec::<f64>(v, [1, 2, 3, 4]);
-        for mode in [Interpolation::Nearest, BILINEAR, ALIGNED] {
+        let cubic = |align_corners| Interpolation::Cubic { align_corners };
+        for mode in [Interpolation::Nearest, Interpolation::NearestExact, BILINEAR, ALIGNED, cubic(false), cubic(true)]
+        {
             for size in [[5, 7], [2, 3]] {
                 gradcheck(|x| x[0].transpose(2, 3).interpolate(size, mode), std::slice::from_ref(&x)).unwrap();
                 gradgradcheck(|x| x[0].interpolate(size, mode).square(), std::slice::from_ref(&x)).unwrap();
             }
             gradcheck(|x| x[0].interpolate_scale(&[1.6, 0.7], mode), std::slice::from_ref(&x)).unwrap();
-            gradcheck(|x| x[0].unsqueeze(0).interpolate([1, 4, 3], mode), std::slice::from_ref(&x)).unwrap();
+            if !matches!(mode, Interpolation::Cubic { .. }) {
+                gradcheck(|x| x[0].unsqueeze(0).interpolate([1, 4, 3], mode), std::slice::from_ref(&x)).unwrap();
+            }
         }
+    }
+
+    /// Cubic weights sum to one and pass through the elements themselves.
+    #[test]
+    fn cubic_keeps_constants_and_the_elements() {
+        let cubic = Interpolation::Cubic { align_corners: true };
+        let flat = Tensor::full([1, 1, 3, 4], 2.5).interpolate([7, 9], cubic);
+        assert!((flat - 2.5).abs().max().item() < 1e-6);
+        let v = (0..12).map(|i| (1.7 * i as f64).sin()).collect();
+        let x = Tensor::from_vec::<f64>(v, [1, 1, 3, 4]);
+        let y = x.interpolate([5, 10], cubic).slice(2, 0, 5, 2).slice(3, 0, 10, 3);
+        assert!((y - x).abs().max().item_f64() < 1e-12);
+    }
+
+    #[test]
+    fn exactly_the_nearest() {
+        let x = Tensor::arange(5).reshape([1, 1, 5]);
+        assert_eq!(x.interpolate([3], Interpolation::Nearest).to_vec::<f32>(), [0.0, 1.0, 3.0]);
+        assert_eq!(x.interpolate([3], Interpolation::NearestExact).to_vec::<f32>(), [0.0, 2.0, 4.0]);
+    }
+
+    #[test]
+    #[should_panic(expected = "interpolate: cubic interpolation is for images [N, C, H, W], got [1, 1, 4]")]
+    fn cubic_is_for_images() {
+        Tensor::zeros([1, 1, 4]).interpolate([3], Interpolation::Cubic { align_corners: false });
     }
 
     #[test]

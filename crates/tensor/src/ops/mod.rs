@@ -1,6 +1,7 @@
 //! Operations on tensors, a family a file. Each holds its doc, its forward pass, its backward rule and
 //! its checks; `tests/ops.rs` runs a row for every one of them.
 
+mod activation;
 pub(crate) mod binary;
 mod cast;
 pub(crate) mod conv;
@@ -14,6 +15,7 @@ pub(crate) mod interpolate;
 mod join;
 pub(crate) mod layout;
 mod matmul;
+mod norm;
 pub(crate) mod pad;
 mod place;
 pub(crate) mod pool;

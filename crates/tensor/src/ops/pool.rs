@@ -126,7 +126,8 @@ fn pool_shape<const N: usize>(op: &str, x: &Tensor, c: &PoolConfig<N>) -> PoolSh
         if c.padding[d] > c.kernel[d] / 2 {
             fail(op, format_args!("padding {:?} is more than half of the kernel {:?}", c.padding, c.kernel));
         }
-        if extent + 2 * c.padding[d] < span {
+        output[d] = PoolShape::output_of(extent, c.kernel[d], c.stride[d], c.padding[d], c.dilation[d], c.ceil_mode);
+        if output[d] == 0 {
             fail(
                 op,
                 format_args!(
@@ -136,7 +137,15 @@ fn pool_shape<const N: usize>(op: &str, x: &Tensor, c: &PoolConfig<N>) -> PoolSh
                 ),
             );
         }
-        output[d] = PoolShape::output_of(extent, c.kernel[d], c.stride[d], c.padding[d], c.dilation[d], c.ceil_mode);
+        let reads = |o: usize| {
+            let inside = |k: usize| {
+                (o * c.stride[d] + k * c.dilation[d]).checked_sub(c.padding[d]).is_some_and(|at| at < extent)
+            };
+            (0..c.kernel[d]).any(inside)
+        };
+        if c.dilation[d] > 1 && extent > 0 && !(0..output[d]).all(reads) {
+            fail(op, format_args!("a window of {c:?} lies in the padding of {} with all its elements", x.shape()));
+        }
     }
     PoolShape {
         planes,
@@ -312,8 +321,8 @@ macro_rules! pools {
             /// Its gradient goes to the first place where it was found; NaN counts as largest.
             ///
             /// # Panics
-            /// If the shape does not fit, a window is larger than the padded input, or the padding is
-            /// more than half of the window.
+            /// If the shape does not fit, a window is larger than the padded input or has no element inside,
+            /// or the padding is more than half of the window.
             #[track_caller]
             pub fn $max(&self, config: impl Into<PoolConfig<$n>>) -> Tensor {
                 self.max_pool(stringify!($max), config.into()).0
@@ -456,6 +465,13 @@ mod tests {
         check(|x| x[0].adaptive_avg_pool2d([2, 3]), &x);
         check(|x| x[0].avg_pool1d([3]), &scattered([2, 7]));
         check(|x| x[0].avg_pool3d([1, 2, 2]), &x);
+    }
+
+    /// There would be no maximum: PyTorch reads beyond its memory here.
+    #[test]
+    #[should_panic(expected = "lies in the padding of [1, 1, 1] with all its elements")]
+    fn a_window_must_have_an_element_inside() {
+        Tensor::zeros([1, 1, 1]).max_pool1d(PoolConfig::new([2]).padding([1]).dilation([2]));
     }
 
     #[test]

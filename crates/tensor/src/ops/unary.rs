@@ -48,6 +48,8 @@ macro_rules! unary_ops {
     };
 }
 
+pub(super) use {apply, unary_ops};
+
 unary_ops! {
     /// e^x.
     exp(v) = Real::exp(v); output |y| y;

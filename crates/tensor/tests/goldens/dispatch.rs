@@ -10,7 +10,7 @@ pub fn apply(op: &str, x: &[Tensor], a: &Args) -> Vec<Tensor> {
     one.or_else(|| several(op, x, a)).or_else(|| windowed(op, x, a)).unwrap_or_else(|| panic!("no call for {op}"))
 }
 
-fn unary(op: &str, x: &[Tensor], _: &Args) -> Option<Tensor> {
+fn unary(op: &str, x: &[Tensor], a: &Args) -> Option<Tensor> {
     let t = x.first()?;
     Some(match op {
         "neg" => t.neg(),
@@ -45,6 +45,13 @@ fn unary(op: &str, x: &[Tensor], _: &Args) -> Option<Tensor> {
         "gelu" => t.gelu(),
         "silu" => t.silu(),
         "softplus" => t.softplus(),
+        "gelu_tanh" => t.gelu_tanh(),
+        "mish" => t.mish(),
+        "softsign" => t.softsign(),
+        "hardsigmoid" => t.hardsigmoid(),
+        "hardswish" => t.hardswish(),
+        "elu" => t.elu(a.float("alpha")),
+        "softshrink" => t.softshrink(a.float("lambd")),
         "floor" => t.floor(),
         "ceil" => t.ceil(),
         "round" => t.round(),
@@ -109,6 +116,10 @@ fn reduce_dims(op: &str, x: &[Tensor], a: &Args) -> Option<Tensor> {
         "argmin" => t.argmin(dim(), keep()),
         "cumsum" => t.cumsum(dim()),
         "cumprod" => t.cumprod(dim()),
+        "batch_norm" => t.batch_norm(Some(&x[1]), Some(&x[2]), a.float("eps")).0,
+        "group_norm" => t.group_norm(a.size("groups"), Some(&x[1]), Some(&x[2]), a.float("eps")).0,
+        "layer_norm" => t.layer_norm(a.ints("shape"), Some(&x[1]), Some(&x[2]), a.float("eps")),
+        "rms_norm" => t.rms_norm(a.ints("shape"), Some(&x[1]), a.float("eps")),
         "softmax" => t.softmax(dim()),
         "log_softmax" => t.log_softmax(dim()),
         _ => return None,
@@ -142,6 +153,7 @@ fn rearrange(op: &str, x: &[Tensor], a: &Args) -> Option<Tensor> {
                 "constant" => PadMode::Constant(a.float("value")),
                 "replicate" => PadMode::Replicate,
                 "reflect" => PadMode::Reflect,
+                "circular" => PadMode::Circular,
                 other => panic!("mode {other}"),
             };
             t.pad(&pads, mode)
@@ -229,6 +241,8 @@ fn windowed(op: &str, x: &[Tensor], a: &Args) -> Option<Vec<Tensor>> {
     let pair = |(values, indices): (Tensor, Tensor)| vec![values, indices];
     let mode = || match a.text("mode") {
         "nearest" => Interpolation::Nearest,
+        "nearest-exact" => Interpolation::NearestExact,
+        "cubic" => Interpolation::Cubic { align_corners: a.flag("align_corners") },
         "linear" => Interpolation::Linear { align_corners: a.flag("align_corners") },
         other => panic!("mode {other}"),
     };

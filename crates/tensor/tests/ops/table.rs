@@ -43,6 +43,7 @@ pub fn rows() -> Vec<Row> {
         scalars(),
         choices(),
         reductions(),
+        normalisations(),
         picks(),
         views(),
         arrangement(),
@@ -103,6 +104,13 @@ fn unary() -> Vec<Row> {
         r("silu", -4.0, 4.0, |x| x[0].silu()),
         r("softplus", -4.0, 4.0, |x| x[0].softplus()),
         r("log_sigmoid", -4.0, 4.0, |x| x[0].log_sigmoid()),
+        r("gelu_tanh", -3.0, 3.0, |x| x[0].gelu_tanh()),
+        r("mish", -4.0, 4.0, |x| x[0].mish()),
+        r("softsign", -4.0, 4.0, |x| x[0].softsign()),
+        r("hardsigmoid", -5.0, 5.0, |x| x[0].hardsigmoid()),
+        r("hardswish", -5.0, 5.0, |x| x[0].hardswish()),
+        r("elu", -3.0, 3.0, |x| x[0].elu(0.7)),
+        r("softshrink", -2.0, 2.0, |x| x[0].softshrink(0.6)),
         r("leaky_relu", -2.0, 2.0, |x| x[0].leaky_relu(0.1)),
         r("clamp", -2.0, 2.0, |x| x[0].clamp(-0.7, 1.1)),
         r("clamp_open", -2.0, 2.0, |x| x[0].clamp(-0.5, f64::INFINITY)),
@@ -221,6 +229,35 @@ fn reductions() -> Vec<Row> {
     ]
 }
 
+/// Short planes and long ones, which have loops of their own; a weight and a bias beside the operand.
+fn normalisations() -> Vec<Row> {
+    const CHANNELS: Shapes = &[
+        &[&[4, 3], &[3], &[3]],
+        &[&[3, 2, 5], &[2], &[2]],
+        &[&[2, 2, 17], &[2], &[2]],
+        &[&[3, 2, 2, 2], &[2], &[2]],
+        &[&[0, 2, 3], &[2], &[2]],
+    ];
+    const GROUPS: Shapes = &[
+        &[&[2, 4], &[4], &[4]],
+        &[&[2, 4, 3], &[4], &[4]],
+        &[&[1, 2, 19], &[2], &[2]],
+        &[&[3, 2, 2, 2], &[2], &[2]],
+        &[&[0, 2, 3], &[2], &[2]],
+    ];
+    const ROWS: Shapes = &[&[&[3, 6], &[6], &[6]], &[&[2, 2, 37], &[37], &[37]], &[&[0, 3], &[3], &[3]]];
+    let r = |name, shapes, f| row(name, shapes, (-2.0, 2.0), f);
+    vec![
+        r("batch_norm", CHANNELS, |x| x[0].batch_norm(Some(&x[1]), Some(&x[2]), 0.1).0),
+        r("batch_norm_bias", CHANNELS, |x| x[0].batch_norm(None, Some(&x[1]), 0.1).0 * x[2].sum()),
+        r("layer_norm", ROWS, |x| x[0].layer_norm(x[1].shape(), Some(&x[1]), Some(&x[2]), 0.1)),
+        r("layer_norm_matrix", &[&[&[2, 2, 3], &[2, 3]]], |x| x[0].layer_norm([2, 3], Some(&x[1]), None, 0.1)),
+        r("rms_norm", ROWS, |x| x[0].rms_norm(x[1].shape(), Some(&x[1]), 0.1) + &x[2]),
+        r("group_norm", GROUPS, |x| x[0].group_norm(2, Some(&x[1]), Some(&x[2]), 0.1).0),
+        r("group_norm_bias", GROUPS, |x| x[0].group_norm(1, None, Some(&x[1]), 0.1).0 * x[2].sum()),
+    ]
+}
+
 fn picks() -> Vec<Row> {
     let all: Shapes = &[&[&[]], &[&[1]], &[&[37]], &[&[3, 5]], &[&[2, 3, 4]]];
     let r = |name, f| row(name, all, (-2.0, 2.0), f).distinct();
@@ -304,6 +341,7 @@ fn arrangement() -> Vec<Row> {
         row("pad_constant", images, (-2.0, 2.0), |x| x[0].square().pad(&[(1, 2), (0, 3)], PadMode::Constant(0.5))),
         row("pad_crop", images, (-2.0, 2.0), |x| x[0].square().pad(&[(-1, 1)], PadMode::Constant(0.0))),
         row("pad_replicate", images, (-2.0, 2.0), |x| x[0].square().pad(&[(1, 2), (3, 1)], PadMode::Replicate)),
+        row("pad_circular", images, (-2.0, 2.0), |x| x[0].square().pad(&[(1, 2), (2, 1)], PadMode::Circular)),
         row("pad_reflect", images, (-2.0, 2.0), |x| x[0].square().pad(&[(1, 2), (2, 1)], PadMode::Reflect)),
     ]
 }
@@ -476,6 +514,13 @@ fn windows() -> Vec<Row> {
         r("unfold2d", batch, |x| x[0].square().unfold2d(PoolConfig::new([2, 3]).stride([1, 2]).padding([1, 0]))),
         r("fold2d", &[&[&[1, 8, 6]]], |x| x[0].square().fold2d([3, 4], PoolConfig::new([2, 2]).stride([1, 1]))),
         r("interpolate_nearest", batch, |x| x[0].square().interpolate([7, 3], Interpolation::Nearest)),
+        r("interpolate_exact", batch, |x| x[0].square().interpolate([7, 3], Interpolation::NearestExact)),
+        r("interpolate_cubic", batch, |x| {
+            x[0].square().interpolate([7, 3], Interpolation::Cubic { align_corners: false })
+        }),
+        r("interpolate_cubic_aligned", batch, |x| {
+            x[0].square().interpolate([3, 9], Interpolation::Cubic { align_corners: true })
+        }),
         r("interpolate_linear", batch, |x| {
             x[0].square().interpolate([7, 3], Interpolation::Linear { align_corners: false })
         }),

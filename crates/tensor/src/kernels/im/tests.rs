@@ -107,11 +107,11 @@ fn resizing_gives_pytorchs_values() {
     close(&out, &edges);
     linear(&s, true, &squares(), &mut out);
     close(&out, &corners);
-    nearest(&s, &squares(), &mut out);
+    nearest(&s, false, &squares(), &mut out);
     close(&out, &near);
     // Scale factors 1.6 and 0.7 that are kept as they are.
     let mut out = vec![f64::NAN; 8];
-    nearest(&resize([1, 4, 2], [None, Some(1.0 / 1.6), Some(1.0 / 0.7)]), &squares(), &mut out);
+    nearest(&resize([1, 4, 2], [None, Some(1.0 / 1.6), Some(1.0 / 0.7)]), false, &squares(), &mut out);
     close(&out, &[0.0, 0.125, 0.0, 0.125, 2.0, 3.125, 2.0, 3.125]);
 }
 
@@ -129,12 +129,17 @@ fn resizing_backward_is_the_transpose() {
         linear(&s, align, &x, &mut y);
         linear_backward(&s, align, &gy, &mut gx);
         assert!((dot(&y, &gy) - dot(&x, &gx)).abs() < 1e-9, "{s:?}");
-        nearest(&s, &x, &mut y);
-        nearest_backward(&s, &gy, &mut gx);
+        cubic(&s, align, &x, &mut y);
+        cubic_backward(&s, align, &gy, &mut gx);
+        assert!((dot(&y, &gy) - dot(&x, &gx)).abs() < 1e-9, "{s:?}");
+        nearest(&s, !align, &x, &mut y);
+        nearest_backward(&s, !align, &gy, &mut gx);
         assert_eq!(dot(&y, &gy), dot(&x, &gx), "{s:?}");
         // A constant stays what it is.
         let ones = vec![1.0; x.len()];
         linear(&s, align, &ones, &mut y);
+        assert!(y.iter().all(|v| (v - 1.0).abs() < 1e-12), "{s:?}");
+        cubic(&s, align, &ones, &mut y);
         assert!(y.iter().all(|v| (v - 1.0).abs() < 1e-12), "{s:?}");
     }
 }
@@ -143,8 +148,8 @@ fn resizing_backward_is_the_transpose() {
 fn empty_outputs_have_zero_gradients() {
     let s = resize([1, 0, 3], [None; 3]);
     let mut gx = vec![1.0; 12];
-    nearest(&s, &squares(), &mut []);
-    nearest_backward(&s, &[], &mut gx);
+    nearest(&s, false, &squares(), &mut []);
+    nearest_backward(&s, false, &[], &mut gx);
     assert_eq!(gx, vec![0.0; 12]);
     gx.fill(1.0);
     linear(&s, true, &squares(), &mut []);

@@ -1,0 +1,93 @@
+//! RMSprop.
+
+use super::rule::{Descent, Rates, Rule, State};
+use gradus_tensor::Tensor;
+
+/// RMSprop: divides the gradient by the root of a running mean of its square, in which old steps fade.
+///
+/// v = alpha v + (1 - alpha) d^2, where d = g + weight_decay p; p -= lr d / (sqrt(v) + eps).
+/// If centered, v less the square of the running mean of d stands in the root. With momentum,
+/// b = momentum b + d / (sqrt(v) + eps) and p -= lr b.
+///
+/// The running mean of squares is not itself a momentum; that is a separate option.
+///
+/// Source: Hinton, 2012, lecture 6 of "Neural Networks for Machine Learning",
+/// <https://www.cs.toronto.edu/~tijmen/csc321/slides/lecture_slides_lec6.pdf>, in PyTorch's form,
+/// <https://docs.pytorch.org/docs/stable/generated/torch.optim.RMSprop.html>.
+///
+/// ```
+/// use gradus_nn::{Linear, Module};
+/// use gradus_nn::optim::RMSprop;
+/// let model = Linear::new(4, 2);
+/// let optimizer = RMSprop::new(model.parameters(), 0.01).alpha(0.9).momentum(0.9).centered(true);
+/// ```
+pub type RMSprop = Descent<RMSpropRule>;
+
+/// The rule of [`RMSprop`].
+#[derive(Clone, Copy)]
+pub struct RMSpropRule {
+    alpha: f64,
+    eps: f64,
+    momentum: f64,
+    centered: bool,
+}
+
+impl RMSprop {
+    /// With alpha 0.99, eps 1e-8, not centered and without momentum. PyTorch's default of `lr` is 0.01.
+    ///
+    /// # Panics
+    /// If `lr` is negative or not finite.
+    #[track_caller]
+    pub fn new(params: Vec<Tensor>, lr: f64) -> RMSprop {
+        Descent::begin(params, lr, RMSpropRule { alpha: 0.99, eps: 1e-8, momentum: 0.0, centered: false })
+    }
+
+    /// Share of the running mean that stays in each step (0.99).
+    pub fn alpha(self, alpha: f64) -> RMSprop {
+        self.with(|r| r.alpha = alpha)
+    }
+
+    /// What is added to the root (1e-8).
+    pub fn eps(self, eps: f64) -> RMSprop {
+        self.with(|r| r.eps = eps)
+    }
+
+    /// Share of the momentum that stays in each step (0).
+    pub fn momentum(self, momentum: f64) -> RMSprop {
+        self.with(|r| r.momentum = momentum)
+    }
+
+    /// Whether to divide by an estimate of the standard deviation instead of the root mean square (no).
+    pub fn centered(self, on: bool) -> RMSprop {
+        self.with(|r| r.centered = on)
+    }
+}
+
+impl Rule for RMSpropRule {
+    fn step(&self, rates: Rates, p: &Tensor, g: &Tensor, state: &mut State) {
+        let square = state.zeros("square_avg", p);
+        square.copy_(&(&square * self.alpha + g.square() * (1.0 - self.alpha)));
+        let mut size = square;
+        if self.centered {
+            let mean = state.zeros("grad_avg", p);
+            mean.add_(&(g - &mean), 1.0 - self.alpha);
+            size = size - mean.square();
+        }
+        let mut along = g / (size.sqrt() + self.eps);
+        if self.momentum > 0.0 {
+            let buffer = state.zeros("momentum_buffer", p);
+            buffer.copy_(&(&buffer * self.momentum + along));
+            along = buffer;
+        }
+        p.add_(&along, -rates.lr);
+    }
+
+    fn slots(&self) -> Vec<&'static str> {
+        let optional = [(self.centered, "grad_avg"), (self.momentum > 0.0, "momentum_buffer")];
+        ["square_avg"].into_iter().chain(optional.into_iter().filter(|o| o.0).map(|o| o.1)).collect()
+    }
+
+    fn momentum(&mut self) -> Option<&mut f64> {
+        Some(&mut self.momentum)
+    }
+}
