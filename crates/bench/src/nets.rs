@@ -66,16 +66,6 @@ impl Forward for ResNet18 {
     }
 }
 
-/// min(max(x, 0), 6)
-#[derive(Module)]
-struct ReLU6;
-
-impl Forward for ReLU6 {
-    fn forward(&self, x: &Tensor) -> Tensor {
-        x.clamp(0.0, 6.0)
-    }
-}
-
 /// A 1x1 expansion, a depthwise 3x3 convolution and a 1x1 projection, beside a shortcut where shapes allow one.
 #[derive(Module)]
 struct InvertedResidual {
@@ -157,5 +147,157 @@ impl SkipGram {
         let true_scores = (&v * self.contexts.forward(positive)).sum_dim(1, false); // [N]
         let drawn = self.contexts.forward(negative).bmm(&v.unsqueeze(2)); // [N, K, width] x [N, width, 1]
         (true_scores, drawn.squeeze(2))
+    }
+}
+
+/// Two LSTM layers over characters, and the scores of the next one at every step.
+#[derive(Module)]
+pub struct CharLstm {
+    lstm: LSTM,
+    fc: Linear,
+}
+
+impl CharLstm {
+    pub fn new() -> CharLstm {
+        CharLstm { lstm: LSTM::new(83, 256).num_layers(2).batch_first(true), fc: Linear::new(256, 83) }
+    }
+}
+
+impl Forward for CharLstm {
+    fn forward(&self, x: &Tensor) -> Tensor {
+        let (y, _) = self.lstm.forward(x, None); // [N, T, 256]
+        self.fc.forward(&y).reshape([-1, 83]) // [N T, 83]
+    }
+}
+
+/// Four encoder layers and the scores of every token.
+#[derive(Module)]
+pub struct TokenTransformer {
+    encoder: TransformerEncoder,
+    fc: Linear,
+}
+
+impl TokenTransformer {
+    pub fn new() -> TokenTransformer {
+        let layer = || TransformerEncoderLayer::new(256, 8).dim_feedforward(1024).dropout(0.0).batch_first(true);
+        TokenTransformer { encoder: TransformerEncoder::new(layer, 4), fc: Linear::new(256, 83) }
+    }
+}
+
+impl Forward for TokenTransformer {
+    fn forward(&self, x: &Tensor) -> Tensor {
+        self.fc.forward(&self.encoder.forward(x)).reshape([-1, 83]) // [N L, 83]
+    }
+}
+
+/// The two nets of DCGAN for 32x32 pictures.
+#[derive(Module)]
+pub struct GanNets {
+    pub generator: Sequential,
+    pub discriminator: Sequential,
+}
+
+impl GanNets {
+    pub fn new() -> GanNets {
+        let up = |inputs, outputs, stride, padding| {
+            let layer = ConvTranspose2d::new(inputs, outputs, 4).stride(stride).padding(padding).bias(false);
+            init::normal_(&layer.weight, 0.0, 0.02);
+            layer
+        };
+        let down = |inputs, outputs, stride, padding| {
+            let layer = Conv2d::new(inputs, outputs, 4).stride(stride).padding(padding).bias(false);
+            init::normal_(&layer.weight, 0.0, 0.02);
+            layer
+        };
+        let mut generator = Sequential::new();
+        for (inputs, outputs, stride, padding) in [(100, 256, 1, 0), (256, 128, 2, 1), (128, 64, 2, 1)] {
+            generator.push(up(inputs, outputs, stride, padding));
+            generator.push(BatchNorm2d::new(outputs));
+            generator.push(ReLU);
+        }
+        generator.push(up(64, 3, 2, 1));
+        generator.push(Tanh);
+        let mut discriminator = sequential![down(3, 64, 2, 1), LeakyReLU::dcgan()];
+        for (inputs, outputs) in [(64, 128), (128, 256)] {
+            discriminator.push(down(inputs, outputs, 2, 1));
+            discriminator.push(BatchNorm2d::new(outputs));
+            discriminator.push(LeakyReLU::dcgan());
+        }
+        discriminator.push(down(256, 1, 1, 0));
+        discriminator.push(Flatten::new());
+        GanNets { generator, discriminator }
+    }
+}
+
+/// Two convolutions with normalisation.
+fn double_conv(inputs: usize, outputs: usize) -> Sequential {
+    let mut layers = Sequential::new();
+    for from in [inputs, outputs] {
+        layers.push(Conv2d::new(from, outputs, 3).padding(1).bias(false));
+        layers.push(BatchNorm2d::new(outputs));
+        layers.push(ReLU);
+    }
+    layers
+}
+
+/// A U-Net of three resolutions.
+#[derive(Module)]
+pub struct UNet {
+    down1: Sequential,
+    down2: Sequential,
+    middle: Sequential,
+    pool: MaxPool2d,
+    up2: ConvTranspose2d,
+    conv2: Sequential,
+    up1: ConvTranspose2d,
+    conv1: Sequential,
+    out: Conv2d,
+}
+
+impl UNet {
+    pub fn new() -> UNet {
+        UNet {
+            down1: double_conv(1, 32),
+            down2: double_conv(32, 64),
+            middle: double_conv(64, 128),
+            pool: MaxPool2d::new(2),
+            up2: ConvTranspose2d::new(128, 64, 2).stride(2),
+            conv2: double_conv(128, 64),
+            up1: ConvTranspose2d::new(64, 32, 2).stride(2),
+            conv1: double_conv(64, 32),
+            out: Conv2d::new(32, 2, 1),
+        }
+    }
+}
+
+impl Forward for UNet {
+    fn forward(&self, x: &Tensor) -> Tensor {
+        let a = self.down1.forward(x); // [N, 32, H, W]
+        let b = self.down2.forward(&self.pool.forward(&a)); // [N, 64, H/2, W/2]
+        let c = self.middle.forward(&self.pool.forward(&b)); // [N, 128, H/4, W/4]
+        let y = self.conv2.forward(&Tensor::cat(&[&self.up2.forward(&c), &b], 1)); // [N, 64, H/2, W/2]
+        let y = self.conv1.forward(&Tensor::cat(&[&self.up1.forward(&y), &a], 1)); // [N, 32, H, W]
+        self.out.forward(&y)
+    }
+}
+
+/// Six residual layers of a product, layer normalisation, GELU and dropout.
+#[derive(Module)]
+pub struct NormStack {
+    layers: Vec<Sequential>,
+    fc: Linear,
+}
+
+impl NormStack {
+    pub fn new() -> NormStack {
+        let layer = || sequential![Linear::new(512, 512), LayerNorm::new(512), GELU::new(), Dropout::new(0.1)];
+        NormStack { layers: (0..6).map(|_| layer()).collect(), fc: Linear::new(512, 10) }
+    }
+}
+
+impl Forward for NormStack {
+    fn forward(&self, x: &Tensor) -> Tensor {
+        let y = self.layers.iter().fold(x.clone(), |x, layer| &x + layer.forward(&x));
+        self.fc.forward(&y)
     }
 }

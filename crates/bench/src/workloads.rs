@@ -24,8 +24,13 @@ pub const WORKLOADS: &[Workload] = &[
     Workload { name: "w03_cnn_mnist_b64", build: cnn_mnist },
     Workload { name: "w04_cnn_cifar_b32", build: cnn_cifar },
     Workload { name: "w05_resnet18_cifar_b16", build: resnet18 },
+    Workload { name: "w06_char_lstm_b32", build: char_lstm },
+    Workload { name: "w07_transformer_b8", build: transformer },
+    Workload { name: "w08_dcgan_b32", build: dcgan },
+    Workload { name: "w11_unet_b4", build: unet },
     Workload { name: "w12_mobilenet_b16", build: mobilenet },
     Workload { name: "w15_skipgram_b512", build: skipgram },
+    Workload { name: "w20_elementwise_norm_b64", build: norm_stack },
 ];
 
 type Make = fn(Vec<Tensor>) -> Box<dyn Optimizer>;
@@ -125,6 +130,72 @@ fn cnn_cifar() -> Box<dyn Job> {
 
 fn resnet18() -> Box<dyn Job> {
     classifier(ResNet18::new(), Tensor::randn([16, 3, 32, 32]), labels(16, 10), adam)
+}
+
+fn char_lstm() -> Box<dyn Job> {
+    classifier(CharLstm::new(), Tensor::randn([32, 64, 83]), labels(32 * 64, 83), adam)
+}
+
+fn transformer() -> Box<dyn Job> {
+    classifier(TokenTransformer::new(), Tensor::randn([8, 128, 256]), labels(8 * 128, 83), adam)
+}
+
+fn unet() -> Box<dyn Job> {
+    let pixels = Tensor::from_vec((0..4 * 64 * 64i64).map(|i| i * 7 % 6 % 2).collect(), [4, 64, 64]);
+    classifier(UNet::new(), Tensor::randn([4, 1, 64, 64]), pixels, adam)
+}
+
+fn norm_stack() -> Box<dyn Job> {
+    classifier(NormStack::new(), Tensor::randn([64, 512]), labels(64, 10), adam)
+}
+
+/// A step of the discriminator, then one of the generator; inference is the generator alone.
+struct Gan {
+    nets: GanNets,
+    generator_optimizer: Adam,
+    discriminator_optimizer: Adam,
+    real: Tensor,
+    noise: Tensor,
+}
+
+fn dcgan() -> Box<dyn Job> {
+    let nets = GanNets::new();
+    let adam = |params| Adam::new(params, 2e-4).betas(0.5, 0.999);
+    Box::new(Gan {
+        generator_optimizer: adam(nets.generator.parameters()),
+        discriminator_optimizer: adam(nets.discriminator.parameters()),
+        nets,
+        real: Tensor::randn([32, 3, 32, 32]).tanh(),
+        noise: Tensor::randn([32, 100, 1, 1]),
+    })
+}
+
+impl Job for Gan {
+    fn model(&self) -> &dyn Module {
+        &self.nets
+    }
+
+    fn train_step(&mut self) -> f32 {
+        let judge = |x: &Tensor, label: f64| {
+            let logits = self.nets.discriminator.forward(x);
+            binary_cross_entropy_with_logits(&logits, &logits.full_like(label))
+        };
+        self.discriminator_optimizer.zero_grad();
+        let on_real = judge(&self.real, 1.0);
+        on_real.backward();
+        let fake = self.nets.generator.forward(&self.noise);
+        let on_fake = judge(&fake.detach(), 0.0);
+        on_fake.backward();
+        self.discriminator_optimizer.step();
+        self.generator_optimizer.zero_grad();
+        judge(&fake, 1.0).backward();
+        self.generator_optimizer.step();
+        on_real.item() + on_fake.item()
+    }
+
+    fn infer_step(&self) -> f32 {
+        no_grad(|| self.nets.generator.forward(&self.noise).sum().item())
+    }
 }
 
 fn mobilenet() -> Box<dyn Job> {
