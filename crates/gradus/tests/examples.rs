@@ -2,6 +2,8 @@
 
 use std::sync::{Mutex, MutexGuard};
 
+#[path = "examples/every_layer.rs"]
+mod every_layer;
 #[path = "examples/rnn_spectrum.rs"]
 mod rnn_spectrum;
 #[path = "examples/variance_by_init.rs"]
