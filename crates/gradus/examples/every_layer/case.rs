@@ -15,8 +15,6 @@ pub struct Case {
     pub input: Tensor,
     /// The loss, if it cannot be just any.
     pub loss: Option<&'static str>,
-    /// The optimiser, if it cannot be just any.
-    pub optimizer: Option<&'static str>,
     /// Whether it draws random numbers in training: no place for methods that want exact gradients.
     pub noisy: bool,
     /// Whether its output has a gradient.
@@ -31,17 +29,12 @@ impl Case {
         input: Tensor,
     ) -> Case {
         let build = Box::new(move || Box::new(build()) as Model);
-        Case { name, how, build, input, loss: None, optimizer: None, noisy: false, trained: true }
+        Case { name, how, build, input, loss: None, noisy: false, trained: true }
     }
 
     /// Trained with this loss.
     pub fn loss(self, name: &'static str) -> Case {
         Case { loss: Some(name), ..self }
-    }
-
-    /// Trained by this optimiser.
-    pub fn optimizer(self, name: &'static str) -> Case {
-        Case { optimizer: Some(name), ..self }
     }
 
     /// Random in training.

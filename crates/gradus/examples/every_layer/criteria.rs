@@ -3,6 +3,14 @@
 use gradus::nn::distance::cosine_similarity;
 use gradus::prelude::*;
 
+/// A loss under its own name: the shapes it fits, and its value.
+macro_rules! criterion {
+    ($name:ident, $fits:expr, $value:expr) => {
+        Criterion { name: stringify!($name), value: $value, fits: $fits }
+    };
+}
+pub(super) use criterion;
+
 /// A loss by name.
 pub struct Criterion {
     pub name: &'static str,
@@ -13,27 +21,27 @@ pub struct Criterion {
 }
 
 /// One row a sample.
-fn rows(x: &Tensor) -> Tensor {
+pub fn rows(x: &Tensor) -> Tensor {
     x.reshape([x.size(0) as isize, -1])
 }
 
 /// 1 where a number is positive, else 0.
-fn bits(t: &Tensor) -> Tensor {
+pub fn bits(t: &Tensor) -> Tensor {
     t.gt_scalar(0.0).to_dtype(t.dtype())
 }
 
 /// 1 where a number is positive, else -1.
-fn signs(t: &Tensor) -> Tensor {
+pub fn signs(t: &Tensor) -> Tensor {
     bits(t) * 2.0 - 1.0
 }
 
 /// The class of each row.
-fn labels(t: &Tensor) -> Tensor {
+pub fn labels(t: &Tensor) -> Tensor {
     rows(t).argmax(1, false)
 }
 
 /// Lists of one class each: the class, then -1 for the end.
-fn label_lists(t: &Tensor) -> Tensor {
+pub fn label_lists(t: &Tensor) -> Tensor {
     let classes = rows(t).size(1);
     let mut lists = vec![];
     for label in labels(t).to_vec::<i64>() {
@@ -44,32 +52,33 @@ fn label_lists(t: &Tensor) -> Tensor {
 }
 
 /// Soft masks of one class.
-fn masks(x: &Tensor) -> Tensor {
+pub fn masks(x: &Tensor) -> Tensor {
     rows(x).unsqueeze(1)
 }
 
 /// Boxes of two corners each, of four numbers each.
-fn boxes(x: &Tensor) -> Tensor {
+pub fn boxes(x: &Tensor) -> Tensor {
     let x = x.reshape([-1, 4]);
     let (corner, size) = (x.narrow(1, 0, 2), x.narrow(1, 2, 2).softplus() + 0.1);
     Tensor::cat(&[&corner, &(&corner + size)], 1)
 }
 
-/// CTC loss of two classes, of which the first is the blank, at half as many steps as a row has numbers.
-fn ctc(y: &Tensor, _: &Tensor, _: &[Tensor]) -> Tensor {
+/// What CTC takes of an output: log-probabilities of two classes, of which the first is the blank, at half as many
+/// steps as a row has numbers; a target of one label for each sample; and the lengths of both.
+pub fn transcripts(y: &Tensor) -> (Tensor, Tensor, Vec<usize>, Vec<usize>) {
     let y = rows(y);
     let (samples, steps) = (y.size(0), y.size(1) / 2);
     let log_probs = y.reshape([samples, steps, 2]).transpose(0, 1).log_softmax(2);
     let targets = Tensor::from_vec(vec![1i64; samples], [samples, 1]);
-    ctc_loss(&log_probs, &targets, &vec![steps; samples], &vec![1; samples])
+    (log_probs, targets, vec![steps; samples], vec![1; samples])
 }
 
 /// A distance of one's own for triplets.
-fn by_angle(a: &Tensor, b: &Tensor) -> Tensor {
+pub fn by_angle(a: &Tensor, b: &Tensor) -> Tensor {
     1.0 - cosine_similarity(a, b, 1, 1e-8)
 }
 
-fn any(_: &[usize]) -> bool {
+pub fn any(_: &[usize]) -> bool {
     true
 }
 
@@ -78,29 +87,24 @@ fn width(shape: &[usize]) -> usize {
 }
 
 /// Samples of two numbers or more, of which something can be chosen.
-fn classes(shape: &[usize]) -> bool {
+pub fn classes(shape: &[usize]) -> bool {
     shape.len() > 1 && shape[0] > 1 && width(shape) > 1
 }
 
-fn fours(shape: &[usize]) -> bool {
+pub fn fours(shape: &[usize]) -> bool {
     shape.iter().product::<usize>().is_multiple_of(4)
 }
 
-fn pairs(shape: &[usize]) -> bool {
+pub fn pairs(shape: &[usize]) -> bool {
     classes(shape) && width(shape).is_multiple_of(2)
 }
 
-macro_rules! criterion {
-    ($name:ident, $fits:expr, $value:expr) => {
-        Criterion { name: stringify!($name), value: $value, fits: $fits }
-    };
-}
-
-/// All losses of the library, and its norms and penalties.
+/// All losses of the library, with and without options, and its norms and penalties.
 pub fn all() -> Vec<Criterion> {
     let mut all = elementwise();
     all.extend(of_classes());
     all.extend(of_vectors());
+    all.extend(super::criteria_with::all());
     all
 }
 
@@ -142,7 +146,10 @@ fn of_classes() -> Vec<Criterion> {
         criterion!(js_divergence, classes, |y, t, _| js_divergence(&rows(y).softmax(1), &rows(t).softmax(1))),
         criterion!(dice_loss, classes, |y, t, _| dice_loss(&masks(y).sigmoid(), &masks(&bits(t)))),
         criterion!(jaccard_loss, classes, |y, t, _| jaccard_loss(&masks(y).sigmoid(), &masks(&bits(t)))),
-        criterion!(ctc_loss, pairs, ctc),
+        criterion!(ctc_loss, pairs, |y, _, _| {
+            let (log_probs, targets, steps, lengths) = transcripts(y);
+            ctc_loss(&log_probs, &targets, &steps, &lengths)
+        }),
     ]
 }
 

@@ -5,6 +5,7 @@
 
 mod case;
 mod criteria;
+mod criteria_with;
 mod optimizers;
 mod plain;
 mod sequences;
@@ -52,12 +53,15 @@ pub const WITHIN: [(&str, &str); 21] = [
 
 /// What became of one layer.
 pub struct Row {
+    /// The layer's name on the documentation page.
     pub name: &'static str,
     /// What stands before the layer.
     pub how: &'static str,
     /// Number of trained elements.
     pub parameters: usize,
+    /// The loss it was trained with.
     pub loss: &'static str,
+    /// The optimiser it was trained by.
     pub optimizer: &'static str,
     /// The loss before the first step and after the last, unless the layer is run only.
     pub losses: Option<(f32, f32)>,
@@ -83,7 +87,7 @@ pub fn run(out: &Path) -> io::Result<Vec<Row>> {
 fn check(rows: &[Row]) -> io::Result<()> {
     let mut wrong = vec![];
     for row in rows {
-        if row.losses.is_some_and(|(first, last)| last.is_nan() || last >= first) {
+        if row.losses.is_some_and(|(first, last)| !first.is_finite() || last.is_nan() || last >= first) {
             wrong.push(format!("{}: {} by {}: {:?}", row.name, row.loss, row.optimizer, row.losses));
         }
     }
@@ -103,12 +107,9 @@ fn row(i: usize, case: &Case, dir: &Path) -> io::Result<Row> {
     let (mut loss, mut optimizer, mut losses) = ("none", "none", None);
     if case.trained {
         let criterion = criterion(i, case, &target.shape());
-        let turn = (0..optimizers::ALL.len()).map(|k| optimizers::ALL[(i + k) % optimizers::ALL.len()]);
-        let fits = |name: &str| match case.optimizer {
-            Some(wanted) => name == wanted,
-            None => !(case.noisy && optimizers::wants_exact_loss(name)),
-        };
-        let (name, make) = turn.into_iter().find(|(name, _)| fits(name)).expect("an optimiser of this name");
+        let mut turn = (0..optimizers::ALL.len()).map(|k| optimizers::ALL[(i + k) % optimizers::ALL.len()]);
+        let fits = |name: &str| !(case.noisy && optimizers::wants_exact_loss(name));
+        let (name, make) = turn.find(|(name, _)| fits(name)).expect("an optimiser for noisy losses");
         losses = Some(train(&model, &case.input, &target, &criterion, make(model.parameters())));
         (loss, optimizer) = (criterion.name, name);
     }
@@ -190,6 +191,7 @@ fn perceptron(dir: &Path) -> io::Result<Row> {
     })
 }
 
+/// Runs it all and prints a line a layer.
 pub fn main() -> io::Result<()> {
     let rows = run(Path::new("runs/examples"))?;
     for Row { name, how, parameters, loss, optimizer, losses } in &rows {
