@@ -23,7 +23,7 @@ use gradus::prelude::lr_scheduler::{CosineAnnealingLR, LrScheduler};
 use gradus::prelude::*;
 
 /// Steps of training.
-const STEPS: usize = 12;
+const STEPS: usize = 16;
 
 /// What the documentation lists among the layers that has no row of its own, and the row that uses it: types over the
 /// number of dimensions, of which the rows are those for 1, 2 and 3, and types of options and masks.

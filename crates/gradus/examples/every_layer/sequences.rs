@@ -64,11 +64,11 @@ fn recurrent() -> Vec<Case> {
     vec![
         with("RNN", || RNN::new(4, 3).single_bias(), outputs, sequences()),
         with("GRU", || GRU::new(4, 3).bidirectional(true), outputs, sequences()),
-        with("LSTM", || LSTM::new(4, 3).num_layers(2).proj_size(2), outputs, sequences()),
+        with("LSTM", || LSTM::new(4, 3).num_layers(2).proj_size(2), outputs, sequences()).loss("mse_loss"),
         with("PeepholeLSTM", || PeepholeLSTM::new(4, 3), outputs, sequences()),
         with("Recurrent", || Recurrent::of(GRUCell::new(4, 3).reset_after(false)), outputs, sequences()),
         with("ConvRNN", || ConvRNN::new(1, 2, 3), outputs, films()),
-        with("ConvLSTM", || ConvLSTM::new(1, 2, 3), outputs, films()),
+        with("ConvLSTM", || ConvLSTM::new(1, 2, 3), outputs, films()).loss("mse_loss"),
         with("VanillaRNN", || VanillaRNN::new(4, 3, 2), |net: &VanillaRNN, x| net.forward(x, None).0, sequences()),
         with(
             "ElmanNetwork",
