@@ -6,6 +6,8 @@ use std::sync::{Mutex, MutexGuard};
 mod dilation;
 #[path = "examples/edges.rs"]
 mod edges;
+#[path = "examples/every_layer.rs"]
+mod every_layer;
 #[path = "examples/optimizer_paths.rs"]
 mod optimizer_paths;
 #[path = "examples/perceptron.rs"]
