@@ -17,6 +17,9 @@ use syn::{DeriveInput, parse_macro_input};
 /// Every field must be a `Module` itself, which `Param`, `Buffer`, layers, plain numbers, `bool`, `String`,
 /// and `Option`, `Vec`, `Box`, arrays and tuples of modules are, or be left out.
 ///
+/// The type may be generic over modules (`struct Twice<L> { layer: L }`); what has parameters must then be a
+/// `Module`.
+///
 /// # Attributes
 /// - `#[module(skip)]` on a field: leave it out.
 /// - `#[module(rename = "name")]` on a field: the name under which it is visited.

@@ -37,9 +37,11 @@ pub use gradus_train as train;
 /// What a training program needs, in one import.
 pub mod prelude {
     pub use gradus_data::{DataLoader, Dataset, Subset, TensorDataset};
+    pub use gradus_nn::distance::{cosine_similarity, pairwise_distance};
     pub use gradus_nn::layers::*;
     pub use gradus_nn::losses::*;
     pub use gradus_nn::optim::*;
-    pub use gradus_nn::{Buffer, Forward, Mode, Module, Param, Scope, StateDict, init, sequential};
+    pub use gradus_nn::serialize::{load_safetensors, load_state_file, save_safetensors};
+    pub use gradus_nn::{Buffer, Forward, Mode, Module, Param, Scope, StateDict, init, sequential, utils};
     pub use gradus_tensor::{DType, Device, Shape, Tensor, manual_seed, no_grad, set_threads};
 }

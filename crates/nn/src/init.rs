@@ -22,7 +22,7 @@ use gradus_tensor::{DType, Tensor, fail, no_grad};
 /// Which number of connections the variance is held for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Default)]
 pub enum Fan {
-    /// Inputs of an output: activations keep their variance on the way forward.
+    /// Inputs of an output: activations keep their variance on the way forward. The default.
     #[default]
     In,
     /// Outputs of an input: gradients keep their variance on the way back.

@@ -24,6 +24,9 @@ pub struct RngState {
 static STATE: Mutex<RngState> = Mutex::new(RngState { seed: 0, draws: 0 });
 
 /// Seeds everything random: initialisation, shuffling, augmentation, dropout.
+///
+/// There is one generator for the whole process, which all threads draw from, so a program that draws in one
+/// thread repeats exactly; with several, the order of their draws counts.
 pub fn manual_seed(seed: u64) {
     set_rng_state(RngState { seed, draws: 0 });
 }

@@ -68,7 +68,7 @@ impl<const D: usize> From<[usize; D]> for Padding<D> {
 /// ```
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Default)]
 pub enum PaddingMode {
-    /// Zeros.
+    /// Zeros. The default.
     #[default]
     Zeros,
     /// The elements mirrored at the edge, which is not repeated: `dcb|abcd|cba`.

@@ -8,7 +8,7 @@ use gradus_tensor::{Tensor, fail};
 /// What a layer of a [`DenseBlock`] does.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Default)]
 pub enum DenseLayerKind {
-    /// The paper's: batch norm, ReLU, then a 3x3 convolution.
+    /// The paper's: batch norm, ReLU, then a 3x3 convolution. The default.
     #[default]
     BnReluConv,
     /// The plain one: a 3x3 convolution, then ReLU.

@@ -9,7 +9,7 @@ use gradus_tensor::{Tensor, fail, no_grad};
 pub enum BagMode {
     /// Their sum.
     Sum,
-    /// Their mean.
+    /// Their mean. The default.
     #[default]
     Mean,
     /// The largest of each column.

@@ -1,4 +1,25 @@
-//! Layers, one file each; the recurrent ones in a folder.
+//! Layers, one file each; activations, attention and recurrent layers in folders.
+//!
+//! By kind (of those in 1, 2 and 3 dimensions only the second is named):
+//!
+//! | kind | layers |
+//! |---|---|
+//! | lists and branches | [`Sequential`], [`Residual`], [`Concat`], [`DenseBlock`], [`Identity`] |
+//! | linear | [`Linear`], [`Bilinear`], [`Maxout`], [`Perceptron`], [`MultilayerPerceptron`] |
+//! | convolution | [`Conv2d`], [`ConvTranspose2d`], [`DepthwiseSeparableConv2d`], [`FixedConv2d`] with [`filters`] |
+//! | pooling | [`MaxPool2d`], [`AvgPool2d`], [`LPPool2d`], [`AdaptiveAvgPool2d`], [`AdaptiveMaxPool2d`], [`MaxUnpool2d`] |
+//! | padding | [`ZeroPad2d`], [`ConstantPad2d`], [`ReflectionPad2d`], [`ReplicationPad2d`], [`CircularPad2d`] |
+//! | shape | [`Flatten`], [`Unflatten`], [`Fold`], [`Unfold`], [`Upsample`], [`PixelShuffle`], [`PixelUnshuffle`], [`ChannelShuffle`] |
+//! | activation | [`ReLU`], [`ReLU6`], [`LeakyReLU`], [`PReLU`], [`RReLU`], [`ELU`], [`CELU`], [`SELU`], [`GELU`], [`SiLU`], [`Mish`], [`Softplus`], [`Softsign`], [`Sigmoid`], [`LogSigmoid`], [`Hardsigmoid`], [`Hardswish`], [`Tanh`], [`Hardtanh`], [`Tanhshrink`], [`Hardshrink`], [`Softshrink`], [`Threshold`], [`GLU`], [`Softmax`], [`Softmax2d`], [`Softmin`], [`LogSoftmax`], [`Heaviside`], [`Sign`] |
+//! | normalisation | [`BatchNorm2d`], [`InstanceNorm2d`], [`LayerNorm`], [`GroupNorm`], [`RMSNorm`], [`LocalResponseNorm`]; around a layer: [`WeightNorm`], [`SpectralNorm`] |
+//! | noise | [`Dropout`], [`Dropout2d`], [`AlphaDropout`], [`FeatureAlphaDropout`], [`DropPath`], [`GaussianNoise`] |
+//! | tables | [`Embedding`], [`EmbeddingBag`] |
+//! | recurrent | [`RNN`], [`LSTM`], [`GRU`], [`PeepholeLSTM`], [`ConvRNN`], [`ConvLSTM`], [`VanillaRNN`], [`TDNN`], their cells; around them: [`Outputs`], [`LastStep`], [`Stateful`] |
+//! | attention | [`MultiheadAttention`], [`Attention`] with its scores, [`TransformerEncoder`], [`TransformerDecoder`], [`Transformer`], [`PositionalEncoding`], [`LearnedPositionalEncoding`], [`RotaryPositionalEmbedding`] |
+//! | capsules | [`PrimaryCapsules`], [`CapsuleLayer`], [`Squash`], [`CapsuleLength`] |
+//! | similarity | [`CosineSimilarity`], [`PairwiseDistance`] |
+//!
+//! What else stands below are their options, states, masks and parts.
 
 mod activations;
 mod adaptive_avg_pool;

@@ -6,7 +6,7 @@ use gradus_tensor::{Tensor, fail, no_grad};
 /// The step at the end of a [`Perceptron`].
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum StepFunction {
-    /// 1 for x >= 0, else 0: the classes are 0 and 1.
+    /// 1 for x >= 0, else 0: the classes are 0 and 1. The default.
     #[default]
     Heaviside,
     /// 1 for x > 0, -1 for x < 0, 0 at 0: the classes are -1 and 1.

@@ -13,6 +13,7 @@ const FIRST_ROUNDS: usize = 15;
 /// V is the weight as a matrix, dimension `dim` against all others, and a and b are its first singular
 /// vectors, kept as buffers. Each forward pass in training improves them by a round of the power method,
 /// b = V^T a / |V^T a| after a = V b / |V b|; in use they stay. The gradient takes them as constants.
+/// The layer can be any that is [`HasWeight`]: linear, convolutions, transposed or not, and embeddings.
 ///
 /// Beside the layer's own parameters other than `weight`: parameter `parametrizations.weight.original` (v) and
 /// buffers `parametrizations.weight.0._u` (a) and `parametrizations.weight.0._v` (b), as from PyTorch's

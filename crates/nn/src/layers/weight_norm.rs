@@ -7,7 +7,8 @@ use gradus_tensor::{Tensor, fail, no_grad};
 /// A layer whose weight is split into length and direction, each trained for itself: w = g v / |v|.
 ///
 /// The norm is Euclidean, of the part of `v` that belongs to one output (one index of dimension `dim`). The
-/// layer begins with the weight it had: g = |w|, v = w.
+/// layer begins with the weight it had: g = |w|, v = w. It can be any layer that is [`HasWeight`]: linear,
+/// convolutions, transposed or not, and embeddings.
 ///
 /// Parameters, beside those of the layer other than `weight`: `parametrizations.weight.original0` (g, the weight's
 /// shape with 1 in every place but `dim`) and `parametrizations.weight.original1` (v, the weight's shape), as from

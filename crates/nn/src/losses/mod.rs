@@ -94,7 +94,7 @@ use gradus_tensor::{Tensor, fail};
 /// How the losses of the elements are made one.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Default)]
 pub enum Reduction {
-    /// Their mean; a weighted mean where classes are weighted.
+    /// Their mean; a weighted mean where classes are weighted. The default.
     #[default]
     Mean,
     /// Their sum.

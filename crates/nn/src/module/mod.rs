@@ -102,7 +102,7 @@ pub trait Module: Send + Sync {
     }
 
     /// Parameters and buffers by path. The tensors share their elements with the module and are outside
-    /// any graph.
+    /// any graph. [`save_safetensors`](crate::serialize::save_safetensors) writes them to a file.
     fn state_dict(&self) -> StateDict {
         let mut state = StateDict::new();
         self.visit(&mut Each::new(|path, leaf| match leaf {
@@ -114,7 +114,8 @@ pub trait Module: Send + Sync {
     }
 
     /// Copies the entries of `state` into parameters and buffers of the same path. Floats of another
-    /// width are converted, and so are integers.
+    /// width are converted, and so are integers. [`load_state_file`](crate::serialize::load_state_file) reads a
+    /// state from safetensors or PyTorch's files.
     ///
     /// # Errors
     /// If an entry is missing, has no counterpart, or is of another shape or kind. The error lists all
@@ -177,7 +178,13 @@ pub trait Module: Send + Sync {
     }
 }
 
-/// A module that makes one tensor of one tensor, as most do.
+/// A module that makes one tensor of one tensor, as most do: what lists such as
+/// [`Sequential`](crate::Sequential), [`Concat`](crate::Concat) and [`Residual`](crate::Residual) hold.
+///
+/// Layers that take or give more than one tensor have a `forward` of their own instead, and stand in a list
+/// through a struct of yours that implements this trait: attention (query, key, value), decoders, layers of two
+/// inputs such as [`Bilinear`](crate::Bilinear), unpooling (values and indices). Recurrent layers stand in a list
+/// within [`Outputs`](crate::Outputs) (every step) or [`LastStep`](crate::LastStep).
 ///
 /// ```
 /// use gradus_nn::{Forward, Linear, ReLU};

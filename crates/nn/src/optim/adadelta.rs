@@ -8,6 +8,8 @@ use gradus_tensor::Tensor;
 /// v = rho v + (1 - rho) d^2, where d = g + weight_decay p; s = sqrt(u + eps) / sqrt(v + eps) d;
 /// u = rho u + (1 - rho) s^2; p -= lr s.
 ///
+/// Its options are methods of [`Descent`], `weight_decay` and `maximize` among them.
+///
 /// Source: Zeiler, 2012, <https://arxiv.org/abs/1212.5701>.
 ///
 /// ```

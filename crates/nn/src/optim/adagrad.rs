@@ -7,6 +7,8 @@ use gradus_tensor::Tensor;
 ///
 /// s += d^2; p -= lr / (1 + (t - 1) lr_decay) d / (sqrt(s) + eps), where d = g + weight_decay p.
 ///
+/// Its options are methods of [`Descent`], `weight_decay` and `maximize` among them.
+///
 /// Source: Duchi, Hazan and Singer, 2011, <https://jmlr.org/papers/v12/duchi11a.html>, in PyTorch's form,
 /// <https://docs.pytorch.org/docs/stable/generated/torch.optim.Adagrad.html>.
 ///

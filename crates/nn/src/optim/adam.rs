@@ -12,6 +12,9 @@ use gradus_tensor::optim_kernels::{AdamStep, adam_step};
 /// The divisions by 1 - beta^t take back that m and v began at zero. v estimates the second moment of the gradient,
 /// not a second derivative.
 ///
+/// Options, on the page of [`Descent`]: `betas` (0.9, 0.999), `eps` (1e-8), `amsgrad` (no), `weight_decay` (0),
+/// `maximize` (no).
+///
 /// Source: Kingma and Ba, 2014, <https://arxiv.org/abs/1412.6980>.
 ///
 /// ```
@@ -23,7 +26,7 @@ use gradus_tensor::optim_kernels::{AdamStep, adam_step};
 pub type Adam = Descent<AdamRule<false>>;
 
 /// [`Adam`] whose weight decay passes the running means by: p is first multiplied by
-/// 1 - lr weight_decay, then stepped as in Adam without decay.
+/// 1 - lr weight_decay, then stepped as in Adam without decay. Options as there; the weight decay begins at 0.01.
 ///
 /// Source: Loshchilov and Hutter, 2017, <https://arxiv.org/abs/1711.05101>.
 ///

@@ -9,6 +9,8 @@ use gradus_tensor::Tensor;
 /// m = beta1 m + (1 - beta1) d, where d = g + weight_decay p; u = max(beta2 u, |d| + eps);
 /// p -= lr / (1 - beta1^t) m / u.
 ///
+/// Its options are methods of [`Descent`], `weight_decay` and `maximize` among them.
+///
 /// Source: Kingma and Ba, 2014, section 7.1, <https://arxiv.org/abs/1412.6980>.
 ///
 /// ```

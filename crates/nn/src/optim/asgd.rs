@@ -8,6 +8,8 @@ use gradus_tensor::Tensor;
 /// eta = lr / (1 + lambd lr (t - 1))^alpha; p = (1 - lambd eta) p - eta d, where d = g + weight_decay p;
 /// a += (p - a) / max(1, t - 1 - t0), in the state under the name `ax`.
 ///
+/// Its options are methods of [`Descent`], `weight_decay` and `maximize` among them.
+///
 /// Source: Polyak and Juditsky, 1992, <https://doi.org/10.1137/0330046>, in PyTorch's form,
 /// <https://docs.pytorch.org/docs/stable/generated/torch.optim.ASGD.html>.
 ///

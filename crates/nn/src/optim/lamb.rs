@@ -9,6 +9,8 @@ use gradus_tensor::Tensor;
 /// m and v as in Adam; r = (m / (1 - beta1^t)) / (sqrt(v / (1 - beta2^t)) + eps) + weight_decay p;
 /// p -= lr |p| / |r| r, with Euclidean norms over the whole parameter. Where a norm is 0, the factor is 1.
 ///
+/// Its options are methods of [`Descent`], `weight_decay` and `maximize` among them.
+///
 /// Source: You et al., 2019, <https://arxiv.org/abs/1904.00962>.
 ///
 /// ```

@@ -11,7 +11,7 @@ use std::collections::VecDeque;
 /// How [`Lbfgs`] chooses the length of a step.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Default)]
 pub enum LineSearch {
-    /// It is the learning rate.
+    /// It is the learning rate. The default.
     #[default]
     None,
     /// It is searched until the strong Wolfe conditions hold (Nocedal and Wright, 2006, chapter 3).
@@ -24,8 +24,8 @@ pub enum LineSearch {
 /// With changes s of the parameters and y of the gradient: d = -H g, where H is
 /// (1 - s y^T / y.s) H' (1 - y s^T / y.s) + s s^T / y.s over the pairs kept, and y.s / y.y before the first; p += t d.
 ///
-/// [`Optimizer::step_with`] makes `max_iter` of these steps, each of which evaluates the loss. There is one group of
-/// parameters only.
+/// [`Optimizer::step_with`] makes `max_iter` of these steps, each of which evaluates the loss; plain
+/// [`Optimizer::step`], which cannot evaluate it, panics. There is one group of parameters only.
 ///
 /// Source: Liu and Nocedal, 1989, <https://doi.org/10.1007/BF01589116>, in PyTorch's form,
 /// <https://docs.pytorch.org/docs/stable/generated/torch.optim.LBFGS.html>.

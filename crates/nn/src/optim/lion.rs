@@ -8,6 +8,8 @@ use gradus_tensor::Tensor;
 ///
 /// p -= lr (sign(beta1 m + (1 - beta1) g) + weight_decay p), then m = beta2 m + (1 - beta2) g.
 ///
+/// Its options are methods of [`Descent`], `weight_decay` and `maximize` among them.
+///
 /// Source: Chen et al., 2023, <https://arxiv.org/abs/2302.06675>.
 ///
 /// ```

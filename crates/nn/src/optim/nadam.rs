@@ -10,6 +10,8 @@ use gradus_tensor::optim_kernels::{AdamStep, adam_step};
 /// m and v as in Adam; mu_t = beta1 (1 - 0.96^(t momentum_decay) / 2), and P_t is the product of the first t of them;
 /// p -= lr ((1 - mu_t) d / (1 - P_t) + mu_(t+1) m / (1 - P_(t+1))) / (sqrt(v / (1 - beta2^t)) + eps).
 ///
+/// Its options are methods of [`Descent`], `weight_decay` and `maximize` among them.
+///
 /// Source: Dozat, 2016, <https://openreview.net/forum?id=OM0jvwB8jIp57ZJjtNEZ>, in PyTorch's form,
 /// <https://docs.pytorch.org/docs/stable/generated/torch.optim.NAdam.html>.
 ///

@@ -12,6 +12,8 @@ use gradus_tensor::optim_kernels::{AdamStep, adam_step};
 /// p -= lr m / (1 - beta1^t) sqrt(1 - beta2^t) / (sqrt(v) + eps)
 /// sqrt((r - 4)(r - 2) n / ((n - 4)(n - 2) r)).
 ///
+/// Its options are methods of [`Descent`], `weight_decay` and `maximize` among them.
+///
 /// Source: Liu et al., 2019, <https://arxiv.org/abs/1908.03265>, in PyTorch's form,
 /// <https://docs.pytorch.org/docs/stable/generated/torch.optim.RAdam.html>.
 ///

@@ -11,6 +11,8 @@ use gradus_tensor::Tensor;
 ///
 /// The running mean of squares is not itself a momentum; that is a separate option.
 ///
+/// Its options are methods of [`Descent`], `weight_decay` and `maximize` among them.
+///
 /// Source: Hinton, 2012, lecture 6 of "Neural Networks for Machine Learning",
 /// <https://www.cs.toronto.edu/~tijmen/csc321/slides/lecture_slides_lec6.pdf>, in PyTorch's form,
 /// <https://docs.pytorch.org/docs/stable/generated/torch.optim.RMSprop.html>.

@@ -8,6 +8,8 @@ use gradus_tensor::Tensor;
 /// s grows by etas.1 where g and the gradient before agree in sign, and shrinks by etas.0 where they do not (there
 /// g counts as 0 now and next time), within the step sizes; p -= sign(g) s. s begins at lr.
 ///
+/// Its options are methods of [`Descent`], `weight_decay` and `maximize` among them.
+///
 /// Source: Riedmiller and Braun, 1993, <https://doi.org/10.1109/ICNN.1993.298623>, in PyTorch's form,
 /// <https://docs.pytorch.org/docs/stable/generated/torch.optim.Rprop.html>.
 ///

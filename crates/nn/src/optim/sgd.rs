@@ -9,6 +9,8 @@ use gradus_tensor::optim_kernels::{SgdStep, sgd_step};
 /// d = g + weight_decay p; b = d at first, then momentum b + (1 - dampening) d;
 /// p -= lr b, or lr (d + momentum b) with Nesterov's momentum. Without momentum, p -= lr d.
 ///
+/// Its options are methods of [`Descent`], `weight_decay` and `maximize` among them.
+///
 /// Source: Sutskever et al., 2013, <https://proceedings.mlr.press/v28/sutskever13.html>, in PyTorch's form,
 /// <https://docs.pytorch.org/docs/stable/generated/torch.optim.SGD.html>.
 ///

@@ -19,12 +19,16 @@ use std::path::Path;
 ///
 /// ```
 /// # let path = std::env::temp_dir().join(format!("gradus-doc-{}.safetensors", std::process::id()));
-/// use gradus_nn::serialize::{StateDict, load_safetensors, save_safetensors};
+/// use gradus_nn::serialize::{load_safetensors, save_safetensors};
+/// use gradus_nn::{Forward, Linear, Module};
 /// use gradus_tensor::Tensor;
-/// let state: StateDict = [("w", Tensor::ones([2, 2]))].into_iter().collect();
-/// save_safetensors(&path, &state, &[("arch".to_string(), "tiny".to_string())].into()).unwrap();
-/// let (back, notes) = load_safetensors(&path).unwrap();
-/// assert_eq!(back.get("w").unwrap().to_vec::<f32>(), [1.0; 4]);
+/// let model = Linear::new(3, 2);
+/// save_safetensors(&path, &model.state_dict(), &[("arch".to_string(), "tiny".to_string())].into()).unwrap();
+/// let (state, notes) = load_safetensors(&path).unwrap();
+/// let again = Linear::new(3, 2);
+/// again.load_state_dict(&state).unwrap();
+/// let x = Tensor::randn([4, 3]);
+/// assert_eq!(again.forward(&x).to_vec::<f32>(), model.forward(&x).to_vec::<f32>());
 /// assert_eq!(notes["arch"], "tiny");
 /// # std::fs::remove_file(&path).unwrap();
 /// ```
@@ -100,7 +104,8 @@ fn little_endian(mut bytes: Vec<u8>, size: usize) -> Vec<u8> {
 
 /// Reads a state dict and the notes stored with it, in the order the tensors lie in the file.
 ///
-/// `i8`, `i16` and `u16` elements become `i32`, `u32` become `i64`; our own types are kept.
+/// `i8`, `i16` and `u16` elements become `i32`, `u32` become `i64`; our own types are kept. The page of
+/// [`save_safetensors`] shows the way from a model to a file and into a new model.
 ///
 /// # Errors
 /// If the file cannot be read, is damaged or truncated, or holds a type or rank a tensor cannot have.

@@ -44,7 +44,7 @@ macro_rules! with_options {
 /// Which form of [`GELU`] is meant.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum Approximate {
-    /// x Phi(x), by the error function.
+    /// x Phi(x), by the error function. The default.
     #[default]
     None,
     /// 0.5 x (1 + tanh(sqrt(2/pi) (x + 0.044715 x^3))).

@@ -5,7 +5,8 @@ use gradus_tensor::{DType, Tensor, fail};
 
 const OP: &str = "scaled_dot_product_attention";
 
-/// Options of [`scaled_dot_product_attention_with`].
+/// Options of [`scaled_dot_product_attention_with`], where they are explained and shown. A mask of booleans says here
+/// what may be seen (true), as in PyTorch; in [`AttentionMasks`](crate::AttentionMasks) it says what may not.
 #[derive(Clone, Debug, Default)]
 pub struct AttentionOptions {
     /// Which query may see which key, broadcast to `[..., L, S]`: Bool with true for *may*, or a float mask that is

@@ -6,7 +6,7 @@ use crate::module::{Module, Scope};
 use crate::{LayerNorm, TransformerDecoder, TransformerDecoderLayer, TransformerEncoder, TransformerEncoderLayer};
 use gradus_tensor::{Tensor, fail};
 
-/// The make of a [`Transformer`], with PyTorch's defaults.
+/// The make of a [`Transformer`], with PyTorch's defaults; its page has an example.
 #[derive(Clone, Copy, Debug)]
 pub struct TransformerOptions {
     /// Width of the inputs (512).
@@ -51,7 +51,8 @@ impl Default for TransformerOptions {
     }
 }
 
-/// What the attentions of a [`Transformer`] may not look at; by default nothing is hidden.
+/// What the attentions of a [`Transformer`] may not look at; by default nothing is hidden. The page of
+/// [`Transformer`] has an example.
 #[derive(Clone, Debug, Default)]
 pub struct TransformerMasks {
     /// Of the source for the source.

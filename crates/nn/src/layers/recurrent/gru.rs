@@ -8,7 +8,7 @@ use gradus_tensor::{Tensor, no_grad};
 /// What an update gate of 1 means.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Default)]
 pub enum UpdateGate {
-    /// The state is kept: h' = (1 - z) ⊙ n + z ⊙ h, as in PyTorch.
+    /// The state is kept: h' = (1 - z) ⊙ n + z ⊙ h, as in PyTorch. The default.
     #[default]
     Keeps,
     /// The state is overwritten: h' = (1 - z) ⊙ h + z ⊙ n, as in Chung et al.

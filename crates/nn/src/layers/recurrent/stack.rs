@@ -11,6 +11,9 @@ use gradus_tensor::{Tensor, fail};
 /// [`LSTM`](super::LSTM), [`GRU`](super::GRU) and others are this type over their cells. The parameters of a cell
 /// are named with its layer and direction: `weight_ih_l0`, `weight_ih_l0_reverse`, `weight_ih_l1`, ...
 ///
+/// In a list such as [`Sequential`](crate::Sequential) it stands within [`Outputs`](crate::Outputs) or
+/// [`LastStep`](crate::LastStep); [`Stateful`](crate::Stateful) carries its state from batch to batch.
+///
 /// Options that change the structure begin parameters anew: they come before loading and converting.
 ///
 /// # Shapes

@@ -9,7 +9,7 @@ use std::sync::{Mutex, PoisonError};
 /// When a [`Stateful`] layer goes back to a state of zeros by itself.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Default)]
 pub enum Reset {
-    /// Before every batch: batches are independent of each other.
+    /// Before every batch: batches are independent of each other. The default.
     #[default]
     PerBatch,
     /// When [`Stateful::start_epoch`] is called: each batch goes on where the one before ended.
@@ -111,7 +111,7 @@ impl<C: RecurrentCell> Forward for Stateful<C> {
     }
 }
 
-/// A piece of a sequence during [`truncated_bptt`].
+/// A piece of a sequence during [`truncated_bptt`], whose page has an example.
 #[derive(Clone, Debug)]
 pub struct TimeChunk {
     /// The outputs of its steps, laid out as the input.

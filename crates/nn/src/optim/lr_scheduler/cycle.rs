@@ -6,7 +6,7 @@ use super::cosine::half_wave;
 /// The shape of the ways between the rates of [`OneCycleLR`].
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Default)]
 pub enum AnnealStrategy {
-    /// Half a wave of the cosine.
+    /// Half a wave of the cosine. The default.
     #[default]
     Cos,
     /// A line.
@@ -153,7 +153,7 @@ impl Schedule for OneCycleLR {
 /// How the cycles of [`CyclicLR`] change with time.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Default)]
 pub enum CyclicMode {
-    /// They do not.
+    /// They do not. The default.
     #[default]
     Triangular,
     /// Each is half as high as the one before.

@@ -45,7 +45,8 @@ pub trait Schedule: Send {
     }
 }
 
-/// Sets an optimiser's rates by a [`Schedule`].
+/// Sets an optimiser's rates by a [`Schedule`]. It takes any optimiser; of a `Box<dyn Optimizer>`, give it
+/// `&mut *optimizer`.
 ///
 /// ```
 /// use gradus_nn::optim::{Optimizer, Sgd, lr_scheduler::{LinearLR, LrScheduler}};

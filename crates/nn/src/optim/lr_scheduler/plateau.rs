@@ -7,7 +7,7 @@ use crate::{LoadError, StateDict};
 /// Which values of what is measured are better.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Default)]
 pub enum PlateauMode {
-    /// Smaller ones, as of a loss.
+    /// Smaller ones, as of a loss. The default.
     #[default]
     Min,
     /// Larger ones, as of an accuracy.
@@ -17,7 +17,7 @@ pub enum PlateauMode {
 /// What an improvement is measured by.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Default)]
 pub enum ThresholdMode {
-    /// A part of the best value.
+    /// A part of the best value. The default.
     #[default]
     Rel,
     /// A difference to the best value.
