@@ -384,3 +384,33 @@ fn lbfgs_goes_on_from_a_saved_state_and_ends_at_the_minimum() {
 fn lbfgs_needs_the_loss() {
     Lbfgs::new(vec![], 1.0).step();
 }
+
+/// Gradients known by rows are stepped in those rows alone where that is the same, and otherwise made whole.
+#[test]
+fn rows_of_a_table_are_stepped_as_the_whole_table() {
+    type Make = fn(Vec<Tensor>) -> Box<dyn Optimizer>;
+    let kinds: [Make; 5] = [
+        |p| Box::new(Sgd::new(p, 0.1)),
+        |p| Box::new(Sgd::new(p, 0.1).weight_decay(0.1)),
+        |p| Box::new(Sgd::new(p, 0.1).maximize(true)),
+        |p| Box::new(Sgd::new(p, 0.1).momentum(0.9)),
+        |p| Box::new(Adam::new(p, 0.1)),
+    ];
+    let index = Tensor::from_slice(&[4i64, 9, 4], [3]);
+    for make in kinds {
+        let train = |pick: &dyn Fn(&Tensor) -> Tensor| {
+            let table = Tensor::arange(40).reshape([20, 2]).to_dtype(DType::F64).requires_grad_(true);
+            let mut optimizer = make(vec![table.clone()]);
+            for _ in 0..3 {
+                optimizer.zero_grad();
+                pick(&table).square().sum().backward();
+                optimizer.step();
+            }
+            assert_eq!(optimizer.state_dict().get("0.step").unwrap().item_i64(), 3);
+            table.detach()
+        };
+        let by_rows = train(&|t| t.index_select(0, &index));
+        let by_product = train(&|t| index.one_hot(20).to_dtype(DType::F64).matmul(t));
+        assert!((by_rows - by_product).abs().max().item_f64() < 1e-12);
+    }
+}

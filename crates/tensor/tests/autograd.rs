@@ -169,3 +169,54 @@ fn unwanted_gradients_are_not_computed() {
     assert_eq!(g[0].item(), 3.0);
     assert!(x.grad().is_none());
 }
+
+/// What index_select of rows leaves in a leaf, by rows and whole, is the same as through a product with one-hot rows.
+#[test]
+fn gradients_by_rows_are_the_whole_ones() {
+    let index = |v: &[i64]| Tensor::from_slice(v, [v.len()]);
+    let table = || Tensor::randn([12, 3]).requires_grad_(true);
+    let (a, b) = (index(&[7, 2, 7]), index(&[0, 2]));
+    let weights = [Tensor::randn([3, 3]), Tensor::randn([2, 3])];
+    let loss = |t: &Tensor, pick: &dyn Fn(&Tensor, &Tensor) -> Tensor| {
+        (pick(t, &a) * &weights[0]).sum() + (pick(t, &b) * &weights[1]).square().sum()
+    };
+    let by_rows = |t: &Tensor, i: &Tensor| t.index_select(0, i);
+    let by_product = |t: &Tensor, i: &Tensor| i.one_hot(12).to_dtype(t.dtype()).matmul(t);
+    let (t, u) = (table(), table());
+    gradus_tensor::no_grad(|| u.copy_(&t));
+    let same = |t: &Tensor, u: &Tensor| (t.grad().unwrap() - u.grad().unwrap()).abs().max().item() < 1e-5;
+
+    loss(&t, &by_rows).backward();
+    loss(&u, &by_product).backward();
+    assert_eq!(t.grad_rows().unwrap().iter().map(|(i, _)| i.numel()).sum::<usize>(), 5);
+    assert!(same(&t, &u) && t.grad_rows().is_none());
+    // Added to a whole gradient, and by a second pass to rows, until there are too many of them.
+    loss(&t, &by_rows).backward();
+    loss(&u, &by_product).backward();
+    assert!(same(&t, &u));
+    t.zero_grad();
+    u.zero_grad();
+    for pass in 1..4 {
+        loss(&t, &by_rows).backward();
+        loss(&u, &by_product).backward();
+        assert_eq!(t.grad_rows().is_some(), pass == 1);
+    }
+    assert!(same(&t, &u));
+    // Together with a use of the whole tensor, in either order.
+    for first in [true, false] {
+        t.zero_grad();
+        u.zero_grad();
+        let all = |t: &Tensor, l: Tensor| if first { t.square().sum() + l } else { l + t.square().sum() };
+        all(&t, loss(&t, &by_rows)).backward();
+        all(&u, loss(&u, &by_product)).backward();
+        assert!(t.grad_rows().is_none() && same(&t, &u));
+    }
+    // Gradients asked for by `grad`, recorded or not, are whole.
+    for create_graph in [true, false] {
+        let options = GradOptions { create_graph, ..Default::default() };
+        let found = &grad(&[&loss(&t, &by_rows)], &[&t], options)[0];
+        let expected = &grad(&[&loss(&u, &by_product)], &[&u], options)[0];
+        assert!((found - expected).abs().max().item() < 1e-5);
+        assert_eq!(found.requires_grad(), create_graph);
+    }
+}

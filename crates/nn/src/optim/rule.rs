@@ -45,6 +45,12 @@ pub trait Rule: Copy + Send {
     /// Changes `p` in place. Recording is off, and `state.steps` counts this step.
     fn step(&self, rates: Rates, p: &Tensor, g: &Tensor, state: &mut State);
 
+    /// Changes the rows of `p` whose gradient is not zero ([`Tensor::grad_rows`]), where that is the same as
+    /// [`Rule::step`]; if not, returns false.
+    fn step_rows(&self, _rates: Rates, _p: &Tensor, _rows: &[(Tensor, Tensor)]) -> bool {
+        false
+    }
+
     /// Names of the tensors that [`Rule::step`] keeps in the state under these options.
     fn slots(&self) -> Vec<&'static str> {
         vec![]
@@ -232,6 +238,12 @@ impl<R: Rule> Optimizer for Descent<R> {
             let decay = group.weight_decay.unwrap_or(self.weight_decay);
             let lr = group.lr.expect("a group in use has a rate");
             for (p, state) in group.params.iter().zip(&mut states) {
+                let plain = p.requires_grad() && !self.maximize && decay == 0.0;
+                let rows = if plain { p.grad_rows() } else { None };
+                if rows.is_some_and(|rows| rule.step_rows(Rates { lr, weight_decay: 0.0 }, &p.detach(), &rows)) {
+                    state.steps += 1;
+                    continue;
+                }
                 let Some(mut g) = p.grad().filter(|_| p.requires_grad()) else { continue };
                 state.steps += 1;
                 no_grad(|| {

@@ -70,6 +70,13 @@ impl Rule for SgdRule {
         sgd_step(p, g, Some(&state.zeros("momentum_buffer", p)), &SgdStep { dampening, ..step });
     }
 
+    fn step_rows(&self, Rates { lr, .. }: Rates, p: &Tensor, rows: &[(Tensor, Tensor)]) -> bool {
+        if self.momentum == 0.0 {
+            rows.iter().for_each(|(index, rows)| p.index_add_(index, rows, -lr));
+        }
+        self.momentum == 0.0
+    }
+
     fn slots(&self) -> Vec<&'static str> {
         if self.momentum == 0.0 { vec![] } else { vec!["momentum_buffer"] }
     }

@@ -1,5 +1,6 @@
 //! The backward pass.
 
+use super::rows::Gradient;
 use super::{Ctx, Vertex, is_grad_enabled, set_grad_enabled};
 use crate::{Tensor, fail};
 use std::cell::RefCell;
@@ -146,9 +147,9 @@ impl Pass<'_> {
         let order = collect(&roots);
         let at = |v: &Vertex| order.binary_search_by(|o| v.seq.cmp(&o.seq)).ok();
         let wanted = self.wanted(&order, &at);
-        let mut grads: Vec<Option<Tensor>> = vec![None; order.len()];
+        let mut grads: Vec<Option<Gradient>> = vec![None; order.len()];
         for (v, g) in roots {
-            accumulate(&mut grads[at(&v).expect("roots are in the order")], g);
+            accumulate(&mut grads[at(&v).expect("roots are in the order")], Gradient::Whole(g));
         }
         let target_at: Vec<_> =
             self.targets.unwrap_or_default().iter().map(|t| t.active().and_then(|v| at(v))).collect();
@@ -156,10 +157,18 @@ impl Pass<'_> {
             let is_target = target_at.contains(&Some(i));
             let Some(g) = (if is_target { grads[i].clone() } else { grads[i].take() }) else { continue };
             let v = &order[i];
-            if self.targets.is_none() && (v.is_leaf || v.retain_grad.load(Relaxed)) {
-                store(v, &g);
+            let store_it = self.targets.is_none() && (v.is_leaf || v.retain_grad.load(Relaxed));
+            if v.is_leaf {
+                if store_it {
+                    store(v, g);
+                }
+                continue;
             }
-            if v.is_leaf || !wanted[i] {
+            let g = g.whole();
+            if store_it {
+                store(v, Gradient::Whole(g.clone()));
+            }
+            if !wanted[i] {
                 continue;
             }
             let needs = |v: &Vertex| v.requires_grad() && at(v).is_some_and(|j| wanted[j]);
@@ -168,7 +177,7 @@ impl Pass<'_> {
                 accumulate(&mut grads[at(target).expect("edges are in the order")], g);
             }
         }
-        target_at.into_iter().map(|i| grads[i?].clone()).collect()
+        target_at.into_iter().map(|i| grads[i?].clone().map(Gradient::whole)).collect()
     }
 
     /// For each vertex, whether a gradient that was asked for lies on or behind it.
@@ -186,7 +195,7 @@ impl Pass<'_> {
 
     /// Applies one vertex's rule.
     #[track_caller]
-    fn apply(&self, v: &Arc<Vertex>, grad: &Tensor, wanted: &dyn Fn(&Vertex) -> bool) -> Vec<(usize, Tensor)> {
+    fn apply(&self, v: &Arc<Vertex>, grad: &Tensor, wanted: &dyn Fn(&Vertex) -> bool) -> Vec<(usize, Gradient)> {
         let mut slot = v.rule.lock().unwrap_or_else(|e| e.into_inner());
         let rule = if self.retain_graph { None } else { slot.take() };
         let Some(rule_ref) = rule.as_ref().or(slot.as_ref()) else {
@@ -234,28 +243,21 @@ fn collect(roots: &[(Arc<Vertex>, Tensor)]) -> Vec<Arc<Vertex>> {
     order
 }
 
-fn accumulate(slot: &mut Option<Tensor>, g: Tensor) {
+fn accumulate(slot: &mut Option<Gradient>, g: Gradient) {
     *slot = Some(match slot.take() {
         None => g,
-        Some(old) if !is_grad_enabled() && old.owns_storage_alone() => {
-            old.add_(&g, 1.0);
-            old
-        }
-        Some(old) => old + g,
+        Some(old) => old.plus(g),
     });
 }
 
 /// Adds to the gradient that a tensor keeps, which never shares its elements with another tensor.
-fn store(v: &Vertex, g: &Tensor) {
+fn store(v: &Vertex, g: Gradient) {
     let mut kept = v.grad.lock().unwrap_or_else(|e| e.into_inner());
-    *kept = Some(match kept.take() {
-        Some(old) if old.owns_storage_alone() => {
-            old.add_(g, 1.0);
-            old
-        }
-        Some(old) => old + g,
-        None if g.owns_storage_alone() => g.detach(),
-        None => g.packed(),
+    *kept = Some(match (kept.take(), g) {
+        (Some(old), g) => old.plus(g),
+        (None, Gradient::Whole(g)) if g.owns_storage_alone() => Gradient::Whole(g.detach()),
+        (None, Gradient::Whole(g)) => Gradient::Whole(g.packed()),
+        (None, rows) => rows,
     });
 }
 

@@ -8,6 +8,7 @@ mod anomaly;
 mod backward;
 mod gradcheck;
 mod graph;
+mod rows;
 mod trace;
 
 pub use anomaly::{Anomaly, detect_anomaly};
@@ -18,6 +19,7 @@ pub use trace::{Traced, trace};
 use crate::shape::{Layout, Shape};
 use crate::storage::Storage;
 use crate::{DType, Tensor, fail, scope};
+use rows::{Gradient, Rows};
 use std::cell::{Cell, RefCell};
 use std::ops::Deref;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering::Relaxed};
@@ -42,7 +44,7 @@ pub(crate) struct Vertex {
     is_leaf: bool,
     requires_grad: AtomicBool,
     retain_grad: AtomicBool,
-    grad: Mutex<Option<Tensor>>,
+    grad: Mutex<Option<Gradient>>,
     edges: Vec<Option<Arc<Vertex>>>,
     rule: Mutex<Option<Rule>>,
     /// The result's elements where the rule needs them (a `Tensor` here would be a cycle).
@@ -114,7 +116,7 @@ pub struct Ctx<'a> {
     output: Option<Tensor>,
     edges: &'a [Option<Arc<Vertex>>],
     wanted: &'a dyn Fn(&Vertex) -> bool,
-    results: RefCell<Vec<(usize, Tensor)>>,
+    results: RefCell<Vec<(usize, Gradient)>>,
 }
 
 impl Ctx<'_> {
@@ -151,7 +153,22 @@ impl Ctx<'_> {
         if g.dtype() != v.dtype {
             g = g.to_dtype(v.dtype);
         }
-        self.results.borrow_mut().push((i, g));
+        self.results.borrow_mut().push((i, Gradient::Whole(g)));
+    }
+
+    /// As [`Ctx::set`] for a gradient that is zero but in the rows at `index` (i64 vector, positions along the first
+    /// dimension of input `i`).
+    pub fn set_rows(&self, i: usize, index: &Tensor, f: impl FnOnce() -> Tensor) {
+        let Some(v) = self.edges[i].as_ref() else { return };
+        let few = v.shape.first().is_some_and(|&n| 2 * index.numel() <= n);
+        if !self.needs(i) {
+            return;
+        }
+        if !v.is_leaf || !few || is_grad_enabled() {
+            return self.set(i, || Tensor::full_of(v.shape, 0.0, v.dtype).index_add(0, index, &f().to_dtype(v.dtype)));
+        }
+        let parts = vec![(index.clone(), f().to_dtype(v.dtype))];
+        self.results.borrow_mut().push((i, Gradient::Rows(Rows { shape: v.shape, dtype: v.dtype, parts })));
     }
 }
 
@@ -229,7 +246,10 @@ impl Tensor {
 
     /// The accumulated gradient of a leaf, or of any tensor after [`Tensor::retain_grad`].
     pub fn grad(&self) -> Option<Tensor> {
-        self.0.vertex.as_ref()?.grad.lock().unwrap_or_else(|e| e.into_inner()).clone()
+        let mut kept = self.0.vertex.as_ref()?.grad.lock().unwrap_or_else(|e| e.into_inner());
+        let whole = kept.take()?.whole();
+        *kept = Some(Gradient::Whole(whole.clone()));
+        Some(whole)
     }
 
     /// Replaces the accumulated gradient.
@@ -244,7 +264,7 @@ impl Tensor {
         {
             fail("set_grad", format_args!("the gradient's shape {} is not the tensor's {}", g.shape(), self.shape()));
         }
-        *v.grad.lock().unwrap_or_else(|e| e.into_inner()) = grad;
+        *v.grad.lock().unwrap_or_else(|e| e.into_inner()) = grad.map(Gradient::Whole);
     }
 
     /// Forgets the accumulated gradient.

@@ -3,7 +3,7 @@
 use crate::autograd::record;
 use crate::dtype::DType;
 use crate::shape::{Shape, resolve_dim};
-use crate::{Tensor, dispatch_any, dispatch_num, fail};
+use crate::{Tensor, dispatch_any, dispatch_float, dispatch_num, fail};
 
 /// The positions an i64 tensor names, each checked to lie in 0..extent.
 #[track_caller]
@@ -165,8 +165,54 @@ impl Tensor {
         });
         let index = index.detach();
         record("index_select", out, &[self], move |ctx| {
+            if d == 0 {
+                return ctx.set_rows(0, &index, || ctx.grad().clone());
+            }
             ctx.set(0, || Tensor::full_of(whole, 0.0, ctx.grad().dtype()).index_add(dim, &index, ctx.grad()))
         })
+    }
+
+    /// Adds `alpha` times row i of `src` to row `index[i]` (i64 vector, positions along the first dimension), in
+    /// place, in this order. Nothing is recorded.
+    ///
+    /// # Panics
+    /// If the shapes or types do not fit, an index is out of range, or the elements are no floats.
+    ///
+    /// ```
+    /// use gradus_tensor::Tensor;
+    /// let t = Tensor::zeros([3, 2]);
+    /// t.index_add_(&Tensor::from_slice(&[2i64, 0, 2], [3]), &Tensor::ones([3, 2]), 0.5);
+    /// assert_eq!(t.to_vec::<f32>(), [0.5, 0.5, 0.0, 0.0, 1.0, 1.0]);
+    /// ```
+    #[track_caller]
+    pub fn index_add_(&self, index: &Tensor, src: &Tensor, alpha: f64) {
+        let whole = self.shape();
+        let mut want = whole;
+        if whole.is_empty() || index.rank() != 1 {
+            fail("index_add_", format_args!("needs rows and a vector of indices, got {whole} and {}", index.shape()));
+        }
+        want.set(0, index.numel());
+        if src.shape() != want || src.dtype() != self.dtype() {
+            let (dtype, found) = (self.dtype(), (src.dtype(), src.shape()));
+            fail("index_add_", format_args!("the source must be {dtype} {want}, got {} {}", found.0, found.1));
+        }
+        if !self.is_contiguous() {
+            let packed = self.packed();
+            packed.index_add_(index, src, alpha);
+            return self.detach().copy_(&packed);
+        }
+        let at = positions("index_add_", index, whole[0], 0);
+        let width: usize = whole[1..].iter().product();
+        let src = if src.shares_storage(self) { src.packed() } else { src.contiguous_data() };
+        dispatch_float!(self.dtype(), "index_add_", T => {
+            use crate::kernels::math::Num;
+            let (add, alpha) = (src.read::<T>(), T::from_f64(alpha));
+            let mut out = self.write::<T>();
+            for (j, &i) in at.iter().enumerate() {
+                let (target, row) = (&mut out[i * width..][..width], &add[j * width..][..width]);
+                target.iter_mut().zip(row).for_each(|(t, &v)| *t += alpha * v);
+            }
+        });
     }
 
     /// A copy with position i of `src` along `dim` added at position `index[i]`.
