@@ -2,6 +2,7 @@
 
 use crate::autograd::record;
 use crate::dtype::DType;
+use crate::kernels::par;
 use crate::shape::{Shape, resolve_dim};
 use crate::{Tensor, dispatch_any, dispatch_float, dispatch_num, fail};
 
@@ -52,6 +53,9 @@ fn check_index_shape(op: &str, index: &Tensor, of: &Shape, d: usize) {
         );
     }
 }
+
+/// Elements that one thread copies at a time.
+const ROW_PIECE: usize = 16 * 1024;
 
 impl Tensor {
     /// `out[i][j].. = self[i][index[i][j]..]..` along `dim` (here 1).
@@ -145,7 +149,7 @@ impl Tensor {
         }
         let whole = self.shape();
         let at = positions("index_select", index, whole[d], d);
-        let (outer, inner): (usize, usize) = (whole[..d].iter().product(), whole[d + 1..].iter().product());
+        let inner: usize = whole[d + 1..].iter().product();
         let mut shape = whole;
         shape.set(d, at.len());
         let src = self.contiguous_data();
@@ -155,12 +159,13 @@ impl Tensor {
                 if inner == 0 {
                     return;
                 }
-                let mut rows = out.chunks_exact_mut(inner);
-                for o in 0..outer {
-                    for (&i, row) in at.iter().zip(&mut rows) {
-                        row.copy_from_slice(&src[(o * whole[d] + i) * inner..][..inner]);
+                let together = (ROW_PIECE / inner).max(1);
+                par::for_each_chunk_mut(out, together * inner, |piece, rows| {
+                    for (k, row) in rows.chunks_exact_mut(inner).enumerate() {
+                        let (o, j) = ((piece * together + k) / at.len(), (piece * together + k) % at.len());
+                        row.copy_from_slice(&src[(o * whole[d] + at[j]) * inner..][..inner]);
                     }
-                }
+                });
             })
         });
         let index = index.detach();
