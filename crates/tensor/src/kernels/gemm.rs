@@ -180,7 +180,7 @@ fn check(
 }
 
 /// Splits `0..len` into `parts` ranges whose lengths differ by at most one.
-fn part(len: usize, parts: usize, i: usize) -> Range<usize> {
+pub(super) fn part(len: usize, parts: usize, i: usize) -> Range<usize> {
     let (base, more) = (len / parts, len % parts);
     let start = i * base + i.min(more);
     start..start + base + usize::from(i < more)

@@ -13,6 +13,7 @@ pub(crate) mod norm;
 pub(crate) mod optim;
 pub(crate) mod par;
 pub(crate) mod pool;
+pub(crate) mod recurrent;
 pub(crate) mod reduce;
 pub(crate) mod scan;
 mod scratch;

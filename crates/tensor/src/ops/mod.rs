@@ -20,6 +20,7 @@ pub(crate) mod pad;
 mod place;
 pub(crate) mod pool;
 mod rearrange;
+mod recurrent;
 mod reduce;
 mod scan;
 mod softmax;

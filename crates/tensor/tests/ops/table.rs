@@ -44,6 +44,7 @@ pub fn rows() -> Vec<Row> {
         choices(),
         reductions(),
         normalisations(),
+        recurrences(),
         picks(),
         views(),
         arrangement(),
@@ -256,6 +257,25 @@ fn normalisations() -> Vec<Row> {
         r("group_norm", GROUPS, |x| x[0].group_norm(2, Some(&x[1]), Some(&x[2]), 0.1).0),
         r("group_norm_bias", GROUPS, |x| x[0].group_norm(1, None, Some(&x[1]), 0.1).0 * x[2].sum()),
     ]
+}
+
+fn recurrences() -> Vec<Row> {
+    const LSTM: Shapes = &[
+        &[&[6, 8], &[8, 2], &[3, 2], &[3, 2]],
+        &[&[6, 4], &[4, 1], &[3, 1], &[3, 1]],
+        &[&[6, 68], &[68, 17], &[3, 17], &[3, 17]],
+    ];
+    let r = |name, shapes, f| row(name, shapes, (-1.0, 1.0), f);
+    vec![
+        r("lstm_sequence", LSTM, |x| lstm_rows(x, &[3, 2, 1], false)),
+        r("lstm_sequence_reverse", LSTM, |x| lstm_rows(x, &[3, 2, 1], true)),
+        r("lstm_sequence_even", LSTM, |x| lstm_rows(x, &[3, 3], true).narrow(0, 0, 6)),
+    ]
+}
+
+fn lstm_rows(x: &[Tensor], sizes: &[usize], reverse: bool) -> Tensor {
+    let (y, h, c) = x[0].lstm_sequence(&x[1], &x[2], &x[3], sizes, reverse);
+    Tensor::cat(&[&y, &(h * 0.5), &(c * 0.3)], 0)
 }
 
 fn picks() -> Vec<Row> {

@@ -145,7 +145,7 @@ pub trait RecurrentCell: Module + Sized {
 }
 
 /// [`RecurrentCell::run_layer`] for any cell, step by step.
-fn run_layer<C: RecurrentCell>(
+pub(super) fn run_layer<C: RecurrentCell>(
     cell: &C,
     x: &Tensor,
     sizes: &[usize],

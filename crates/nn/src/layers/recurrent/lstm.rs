@@ -1,6 +1,6 @@
 //! Long short-term memory.
 
-use super::cell::{RecurrentCell, RecurrentState, begin};
+use super::cell::{RecurrentCell, RecurrentState, begin, run_layer};
 use super::stack::Recurrent;
 use crate::init;
 use crate::module::{Module, Param, Scope};
@@ -260,6 +260,17 @@ impl RecurrentCell for LSTMCell {
 
     fn scope(&self) -> &Scope {
         &self.scope
+    }
+
+    /// One operation for all steps, but with a projection step by step.
+    fn run_layer(&self, x: &Tensor, sizes: &[usize], state: LSTMState, reverse: bool) -> (Tensor, LSTMState) {
+        if self.weight_hr.is_some() {
+            return run_layer(self, x, sizes, state, reverse);
+        }
+        let bias = self.bias_ih.as_ref().zip(self.bias_hh.as_ref()).map(|(b_ih, b_hh)| &**b_ih + &**b_hh);
+        let sums = x.linear(&self.weight_ih, bias.as_ref());
+        let (y, h, c) = sums.lstm_sequence(&self.weight_hh, &state.h, &state.c, sizes, reverse);
+        (y, LSTMState { h, c })
     }
 }
 
