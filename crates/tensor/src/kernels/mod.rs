@@ -3,6 +3,7 @@
 //! Work is split by the shape of the problem, never by the number of threads, so results are
 //! bit-identical however many cores there are.
 
+pub(crate) mod attention;
 pub(crate) mod conv;
 pub(crate) mod gemm;
 pub(crate) mod im;

@@ -50,6 +50,7 @@ pub fn rows() -> Vec<Row> {
         arrangement(),
         indexing(),
         products(),
+        attentions(),
         convolutions(),
         windows(),
     ];
@@ -392,6 +393,42 @@ fn indexing() -> Vec<Row> {
             x[0].index_add(0, &index([1, 1], &[2]), &x[1]).square()
         }),
         r("take", |x| x[0].square().take(&index([0, 7, 7, 3], &[2, 2]))),
+    ]
+}
+
+/// A bias that hides from each query the keys before it, and from the last but one all of them.
+fn hidden(q: &Tensor) -> Tensor {
+    let l = q.size(-2);
+    let value = |i: usize| if i % l < i / l || i / l + 2 == l { f64::NEG_INFINITY } else { 0.1 * i as f64 };
+    Tensor::from_vec((0..l * l).map(value).collect(), [l, l]).to_dtype(q.dtype())
+}
+
+/// Long rows, which fill the lanes of the loops over them, and short ones.
+fn attentions() -> Vec<Row> {
+    const THREE: Shapes = &[
+        &[&[3, 4], &[5, 4], &[5, 2]],
+        &[&[2, 3, 2], &[2, 3, 2], &[2, 3, 3]],
+        &[&[2, 1, 2, 3], &[2, 4, 3], &[1, 4, 1]],
+        &[&[1, 1], &[1, 1], &[1, 1]],
+        &[&[2, 3], &[37, 3], &[37, 2]],
+        &[&[2, 0, 3], &[2, 4, 3], &[2, 4, 2]],
+        &[&[2, 3], &[0, 3], &[0, 2]],
+    ];
+    const BIASED: Shapes = &[
+        &[&[2, 3, 4], &[2, 5, 4], &[2, 5, 2], &[3, 5]],
+        &[&[3, 2], &[4, 2], &[4, 2], &[2, 1, 4]],
+        &[&[2, 3], &[2, 3], &[2, 3], &[2, 1]],
+    ];
+    const HIDDEN: Shapes = &[&[&[2, 3, 4], &[2, 3, 4], &[2, 3, 2]], &[&[4, 2], &[4, 2], &[4, 17]]];
+    const PACKED: Shapes = &[&[&[3, 2, 3, 4]], &[&[3, 4, 2]], &[&[3, 2, 0, 3]], &[&[3, 1, 2, 3, 2]]];
+    let r = |name, shapes, f| row(name, shapes, (-1.5, 1.5), f);
+    vec![
+        r("masked_softmax", &[&[&[2, 3, 4], &[4]], &[&[3, 2], &[3, 2]]], |x| x[0].masked_softmax(Some(&x[1]))),
+        r("attention", THREE, |x| x[0].attention(&x[1], &x[2], None, 0.7)),
+        r("attention_bias", BIASED, |x| x[0].attention(&x[1], &x[2], Some(&x[3]), 0.7)),
+        r("attention_hidden", HIDDEN, |x| x[0].attention(&x[1], &x[2], Some(&hidden(&x[0])), 0.7)),
+        r("attention_packed_hidden", PACKED, |x| x[0].attention_packed(Some(&hidden(&x[0])), 0.7)),
+        r("attention_packed", PACKED, |x| x[0].attention_packed(None, 0.7)),
     ]
 }
 

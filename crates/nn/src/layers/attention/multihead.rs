@@ -1,7 +1,7 @@
 //! Attention by several heads.
 
 use super::masks::{AttentionMasks, Sizes};
-use super::product::attend;
+use super::product::{attend, attend_with_weights, usual_scale};
 use crate::init::{xavier_normal_, xavier_uniform_};
 use crate::module::{Forward, Mode, Module, Param, Scope};
 use crate::{Dropout, Linear};
@@ -178,7 +178,21 @@ impl MultiheadAttention {
     /// If the shapes do not fit.
     #[track_caller]
     pub fn forward(&self, query: &Tensor, key: &Tensor, value: &Tensor, masks: &AttentionMasks) -> Tensor {
-        self.run(query, key, value, masks).0
+        let _scope = self.scope.enter();
+        let sizes = self.sizes(query, key, value);
+        let dropout = self.dropout_now();
+        let y = match self.packed(query, key, value, &sizes) {
+            Some(packed) if dropout == 0.0 => {
+                let bias = masks.combined(KIND, &sizes, 0, packed.dtype());
+                packed.attention_packed(bias.as_ref(), usual_scale(&packed))
+            }
+            packed => {
+                let (q, k, v) = self.operands(packed, query, key, value, &sizes);
+                let bias = masks.combined(KIND, &sizes, k.size(2) - sizes.s, q.dtype());
+                attend(&q, &k, &v, bias.as_ref(), None, dropout)
+            }
+        };
+        self.join(&y, &sizes)
     }
 
     /// The output as of [`MultiheadAttention::forward`], and the weights (as applied, so after dropout in training):
@@ -197,28 +211,29 @@ impl MultiheadAttention {
         masks: &AttentionMasks,
         average_attn_weights: bool,
     ) -> (Tensor, Tensor) {
-        let (output, weights) = self.run(query, key, value, masks);
-        let weights = if average_attn_weights { weights.mean_dim(1, false) } else { weights };
-        (output, if query.rank() == 2 { weights.squeeze(0) } else { weights })
-    }
-
-    /// Output and weights `[N, heads, L, S]`.
-    #[track_caller]
-    fn run(&self, query: &Tensor, key: &Tensor, value: &Tensor, masks: &AttentionMasks) -> (Tensor, Tensor) {
         let _scope = self.scope.enter();
         let sizes = self.sizes(query, key, value);
-        let [q, k, v] = self.heads(query, key, value, &sizes); // (N, heads, length, width)
-        let (k, v) = self.extend(k, v);
+        let packed = self.packed(query, key, value, &sizes);
+        let (q, k, v) = self.operands(packed, query, key, value, &sizes);
         let bias = masks.combined(KIND, &sizes, k.size(2) - sizes.s, q.dtype());
-        let dropout = if self.mode.is_training() { self.dropout } else { 0.0 };
-        let (y, weights) = attend(&q, &k, &v, bias.as_ref(), None, dropout);
-        let Sizes { n, l, batched, .. } = sizes;
+        let (y, weights) = attend_with_weights(&q, &k, &v, bias.as_ref(), None, self.dropout_now());
+        let weights = if average_attn_weights { weights.mean_dim(1, false) } else { weights };
+        (self.join(&y, &sizes), if query.rank() == 2 { weights.squeeze(0) } else { weights })
+    }
+
+    fn dropout_now(&self) -> f64 {
+        if self.mode.is_training() { self.dropout } else { 0.0 }
+    }
+
+    /// `[N, heads, L, width]` -> the output.
+    fn join(&self, y: &Tensor, sizes: &Sizes) -> Tensor {
+        let Sizes { n, l, batched, .. } = *sizes;
         let y = match self.batch_first {
             true => y.permute(&[0, 2, 1, 3]).reshape([n, l, self.embed_dim]),
             false => y.permute(&[2, 0, 1, 3]).reshape([l, n, self.embed_dim]),
         };
         let y = if batched { y } else { y.reshape([l, self.embed_dim]) };
-        (self.out_proj.forward(&y), weights)
+        self.out_proj.forward(&y)
     }
 
     #[track_caller]
@@ -250,42 +265,63 @@ impl MultiheadAttention {
         Sizes { batched: rank == 3, n, heads: self.num_heads, l: query.size(sequence), s: key.size(sequence) }
     }
 
+    /// Queries, keys and values `[3, N, heads, length, width]`, if one product makes them all and nothing follows them.
+    fn packed(&self, query: &Tensor, key: &Tensor, value: &Tensor, sizes: &Sizes) -> Option<Tensor> {
+        let alone = self.bias_k.is_none() && !self.add_zero_attn;
+        let same = ptr::eq(query, key) && ptr::eq(key, value);
+        let weight = self.in_proj_weight.as_ref().filter(|_| alone && same)?;
+        Some(self.split(&query.linear(weight, self.in_proj_bias.as_deref()), sizes.n, sizes.l, 3))
+    }
+
+    /// Queries, keys and values of the heads, each `[N, heads, length, width]`, with what follows keys and values.
+    fn operands(
+        &self,
+        packed: Option<Tensor>,
+        query: &Tensor,
+        key: &Tensor,
+        value: &Tensor,
+        sizes: &Sizes,
+    ) -> (Tensor, Tensor, Tensor) {
+        let parts = packed.map_or_else(|| self.heads(query, key, value, sizes), |packed| packed.unbind(0));
+        let [q, k, v]: [Tensor; 3] = parts.try_into().expect("queries, keys and values");
+        let (k, v) = self.extend(k, v);
+        (q, k, v)
+    }
+
     /// Queries, keys and values of the heads, each `[N, heads, length, width]`.
-    fn heads(&self, query: &Tensor, key: &Tensor, value: &Tensor, sizes: &Sizes) -> [Tensor; 3] {
+    fn heads(&self, query: &Tensor, key: &Tensor, value: &Tensor, sizes: &Sizes) -> Vec<Tensor> {
         let e = self.embed_dim;
         let bias = |from: usize, parts: usize| self.in_proj_bias.as_ref().map(|b| b.narrow(0, from * e, parts * e));
         let project = |x: &Tensor, weight: &Tensor, from: usize, parts: usize, length: usize| {
             let y = x.linear(weight, bias(from, parts).as_ref());
-            self.split(&y, sizes.n, length, parts)
+            self.split(&y, sizes.n, length, parts).unbind(0)
         };
         let (l, s) = (sizes.l, sizes.s);
         let Some(weight) = &self.in_proj_weight else {
             let parts =
                 [(query, &self.q_proj_weight, l), (key, &self.k_proj_weight, s), (value, &self.v_proj_weight, s)];
-            let mut from = 0..;
-            return parts.map(|(x, weight, length)| {
+            let each = parts.into_iter().enumerate().map(|(from, (x, weight, length))| {
                 let weight = weight.as_ref().expect("there is one matrix for all or one for each");
-                project(x, weight, from.next().unwrap_or(0), 1, length).remove(0)
+                project(x, weight, from, 1, length).remove(0)
             });
+            return each.collect();
         };
         // One product for all that is projected from the same tensor.
         let part = |x, from, parts, length| project(x, &weight.narrow(0, from * e, parts * e), from, parts, length);
-        let found = match (ptr::eq(query, key), ptr::eq(key, value)) {
+        match (ptr::eq(query, key), ptr::eq(key, value)) {
             (true, true) => part(query, 0, 3, l),
             (false, true) => [part(query, 0, 1, l), part(key, 1, 2, s)].concat(),
             (_, false) => [part(query, 0, 1, l), part(key, 1, 1, s), part(value, 2, 1, s)].concat(),
-        };
-        found.try_into().expect("queries, keys and values")
+        }
     }
 
-    /// `[..., parts * E]` -> `parts` times `[N, heads, length, width]`.
-    fn split(&self, y: &Tensor, n: usize, length: usize, parts: usize) -> Vec<Tensor> {
+    /// `[..., parts * E]` -> `[parts, N, heads, length, width]`.
+    fn split(&self, y: &Tensor, n: usize, length: usize, parts: usize) -> Tensor {
         let width = self.embed_dim / self.num_heads;
-        let y = match self.batch_first {
+        match self.batch_first {
             true => y.reshape([n, length, parts, self.num_heads, width]).permute(&[2, 0, 3, 1, 4]),
             false => y.reshape([length, n, parts, self.num_heads, width]).permute(&[2, 1, 3, 0, 4]),
-        };
-        y.unbind(0)
+        }
     }
 
     /// Keys and values with the learned one and that of zeros behind them.

@@ -84,7 +84,7 @@ pub fn scaled_dot_product_attention_with(
         Some(mask) => Some(hiding(OP, mask, dtype)),
         None => None,
     };
-    attend(query, &key, &value, bias.as_ref(), options.scale, options.dropout_p).0
+    attend(query, &key, &value, bias.as_ref(), options.scale, options.dropout_p)
 }
 
 #[track_caller]
@@ -125,7 +125,7 @@ fn share_heads(query: &Tensor, key: &Tensor, value: &Tensor, enable_gqa: bool) -
     (shared(key), shared(value))
 }
 
-/// The attention itself: outputs and (dropped out) weights. `bias` is added to the scores.
+/// The attention itself. `bias` is added to the scores.
 #[track_caller]
 pub(super) fn attend(
     query: &Tensor,
@@ -134,23 +134,31 @@ pub(super) fn attend(
     bias: Option<&Tensor>,
     scale: Option<f64>,
     dropout_p: f64,
+) -> Tensor {
+    if dropout_p > 0.0 {
+        return attend_with_weights(query, key, value, bias, scale, dropout_p).0;
+    }
+    query.attention(key, value, bias, scale.unwrap_or_else(|| usual_scale(query)))
+}
+
+/// As [`attend`], and the (dropped out) weights.
+#[track_caller]
+pub(super) fn attend_with_weights(
+    query: &Tensor,
+    key: &Tensor,
+    value: &Tensor,
+    bias: Option<&Tensor>,
+    scale: Option<f64>,
+    dropout_p: f64,
 ) -> (Tensor, Tensor) {
-    let scale = scale.unwrap_or_else(|| 1.0 / (query.size(-1).max(1) as f64).sqrt());
+    let scale = scale.unwrap_or_else(|| usual_scale(query));
     let scores = (query * scale).matmul(&key.transpose(-2, -1)); // (..., L, S)
-    let weights = softmax_over_seen(&scores, bias);
+    let weights = scores.masked_softmax(bias);
     let weights = if dropout_p > 0.0 { weights.dropout(dropout_p) } else { weights };
     (weights.matmul(value), weights)
 }
 
-/// Softmax of `scores + bias` over the last dimension, zeros in rows where `bias` is -inf throughout: there the formula
-/// is 0 / 0, and a NaN would spread through every gradient.
-#[track_caller]
-pub(super) fn softmax_over_seen(scores: &Tensor, bias: Option<&Tensor>) -> Tensor {
-    let Some(bias) = bias.filter(|_| scores.numel() > 0) else { return scores.softmax(-1) };
-    let masked = scores + bias;
-    let blind = bias.detach().amax(-1, true).eq_scalar(f64::NEG_INFINITY); // (..., L, 1)
-    if !blind.any() {
-        return masked.softmax(-1);
-    }
-    masked.masked_fill(&blind, 0.0).softmax(-1).masked_fill(&blind, 0.0)
+/// 1 / sqrt(E).
+pub(super) fn usual_scale(query: &Tensor) -> f64 {
+    1.0 / (query.size(-1).max(1) as f64).sqrt()
 }

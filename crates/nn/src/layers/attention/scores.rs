@@ -1,7 +1,6 @@
 //! How well keys fit a query, and the attention of a recurrent decoder made of it.
 
 use super::masks::hiding;
-use super::product::softmax_over_seen;
 use crate::Linear;
 use crate::init::by_fan_in;
 use crate::module::{Forward, Module, Param, Scope};
@@ -300,7 +299,7 @@ impl<S: Score> Attention<S> {
             let bias = hiding(KIND, mask, scores.dtype());
             if query.rank() == 3 { bias.unsqueeze(1) } else { bias }
         });
-        let weights = softmax_over_seen(&scores, bias.as_ref());
+        let weights = scores.masked_softmax(bias.as_ref());
         let context = match query.rank() {
             3 => weights.matmul(keys),
             _ => weights.unsqueeze(1).matmul(keys).squeeze(1),
