@@ -26,7 +26,7 @@ pub(crate) struct Matrices<'a, T> {
 
 impl<'a, T> Matrices<'a, T> {
     /// The elements from row `row` of matrix `i` on.
-    fn from_row(&self, i: usize, row: usize) -> &'a [T] {
+    fn rows_from(&self, i: usize, row: usize) -> &'a [T] {
         &self.data[start(self.layout, i) + row * self.strides().0..]
     }
 
@@ -102,11 +102,11 @@ impl<T: Float + Real> Attention<'_, T> {
     /// scale Q K^T + bias for some rows of matrix `i`.
     fn scores(&self, i: usize, rows: &Range<usize>, out: &mut [T]) {
         let scale = <T as Float>::from_f64(self.scale);
-        let (q, k) = (self.q.from_row(i, rows.start), self.k.from_row(i, 0));
+        let (q, k) = (self.q.rows_from(i, rows.start), self.k.rows_from(i, 0));
         multiply((rows.len(), self.s, self.e), scale, (q, self.q.strides()), (k, self.k.across()), 0.0, out);
         let Some(bias) = &self.bias else { return };
         let (step, column) = bias.strides();
-        let bias = bias.from_row(i, rows.start);
+        let bias = bias.rows_from(i, rows.start);
         simd::run(
             #[inline(always)]
             || {
@@ -124,7 +124,7 @@ impl<T: Float + Real> Attention<'_, T> {
     /// Whether the bias alone hides every key from a row.
     fn is_blind(&self, i: usize, row: usize) -> bool {
         let Some(bias) = &self.bias else { return false };
-        let (column, bias) = (bias.strides().1, bias.from_row(i, row));
+        let (column, bias) = (bias.strides().1, bias.rows_from(i, row));
         (0..self.s).all(|j| bias[j * column] == T::NEG_INFINITY)
     }
 
@@ -153,7 +153,7 @@ impl<T: Float + Real> Attention<'_, T> {
                         (factors[r], lse[r]) = (<T as Float>::ZERO, <T as Float>::from_f64(f64::INFINITY));
                     }
                 }
-                let v = (self.v.from_row(i, 0), self.v.strides());
+                let v = (self.v.rows_from(i, 0), self.v.strides());
                 multiply((m, self.ev, self.s), <T as Float>::ONE, (scores, (self.s, 1)), v, 0.0, y);
                 simd::run(
                     #[inline(always)]
@@ -180,11 +180,11 @@ impl<T: Float + Real> Attention<'_, T> {
                     let (p, ds, dq) = (&mut p[..m * s], &mut ds[..m * s], &mut dq[..m * e]);
                     let lse = &lse[i * l + first..][..m];
                     let old = if first == 0 { 0.0 } else { 1.0 };
-                    let g = (gy.from_row(i, first), gy.strides());
+                    let g = (gy.rows_from(i, first), gy.strides());
                     self.scores(i, &rows, p);
                     let wants_scores = gq.is_some() || gk.is_some();
                     if wants_scores {
-                        let v = (self.v.from_row(i, 0), self.v.across());
+                        let v = (self.v.rows_from(i, 0), self.v.across());
                         multiply((m, s, ev), one, g, v, 0.0, ds);
                     }
                     simd::run(
@@ -203,11 +203,11 @@ impl<T: Float + Real> Attention<'_, T> {
                         multiply((s, ev, m), one, (p, (1, s)), g, old, dv);
                     }
                     if gk.is_some() {
-                        let q = (self.q.from_row(i, first), self.q.strides());
+                        let q = (self.q.rows_from(i, first), self.q.strides());
                         multiply((s, e, m), scale, (ds, (1, s)), q, old, dk);
                     }
                     if let Some(gq) = &gq {
-                        let k = (self.k.from_row(i, 0), self.k.strides());
+                        let k = (self.k.rows_from(i, 0), self.k.strides());
                         multiply((m, e, s), scale, (ds, (s, 1)), k, 0.0, dq);
                         // SAFETY: each tile has its own rows.
                         unsafe { gq.write(i, first, dq, e, |_| one) };

@@ -219,9 +219,18 @@ impl Plan {
         if k <= DIRECT_DEPTH {
             row_parts = row_parts.max(tasks.min(m.div_ceil(2 * mr)));
         }
-        let panel_parts = panels.min(tasks.div_ceil(row_parts));
+        let mut panel_parts = panels.min(tasks.div_ceil(row_parts));
         if row_parts * panel_parts < 4 && tasks >= 4 {
             row_parts = row_parts.max((4 / panel_parts).min(m.div_ceil(2 * mr)));
+        }
+        if copy_a && k > DIRECT_DEPTH {
+            // Each part of the panels copies `a`, each part of the rows `b`: as many parts, with the least to copy.
+            let least = row_parts * panel_parts;
+            let rows_for = |p: usize| row_parts.max(least.div_ceil(p)).min(m.div_ceil(2 * mr).max(row_parts));
+            let enough = (1..=panel_parts).filter(|&p| p * rows_for(p) >= least);
+            if let Some(p) = enough.min_by_key(|&p| m * p + n * rows_for(p)) {
+                (row_parts, panel_parts) = (rows_for(p), p);
+            }
         }
         let group = (GROUP / (k.clamp(1, KC) * widest * tiles.lanes)).max(1);
         Plan { walk, copy_a, direct_b, vectors, panels, group, row_parts, panel_parts }

@@ -168,7 +168,9 @@ fn exp(x: f32) -> f32 {
     const LN2_HIGH: f32 = 0.693_359_4;
     const LN2_LOW: f32 = -2.121_944_4e-4;
     let c = x.clamp(-104.0, 89.0);
-    let n = (c * std::f32::consts::LOG2_E).round_ties_even();
+    // Adding 1.5 * 2^23 rounds to an integer and leaves it in the low bits: `as i32` would not vectorise.
+    let shifted = c * std::f32::consts::LOG2_E + 12_582_912.0;
+    let n = shifted - 12_582_912.0;
     let r = c - n * LN2_HIGH - n * LN2_LOW;
     let mut p = 1.0 / 5040.0;
     p = p * r + 1.0 / 720.0;
@@ -178,10 +180,10 @@ fn exp(x: f32) -> f32 {
     p = p * r + 0.5;
     // The small terms first, so that only the last addition rounds at full size.
     p = (p * r * r + r) + 1.0;
-    let n = n as i32;
+    let n = (shifted.to_bits() as i32).wrapping_sub(0x4b40_0000);
     let half = n >> 1;
-    let pow2 = |e: i32| f32::from_bits(((e + 127) as u32) << 23);
-    let y = p * pow2(half) * pow2(n - half);
+    let pow2 = |e: i32| f32::from_bits((e.wrapping_add(127) as u32) << 23);
+    let y = p * pow2(half) * pow2(n.wrapping_sub(half));
     if x.is_nan() { x } else { y }
 }
 

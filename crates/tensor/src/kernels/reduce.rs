@@ -9,6 +9,8 @@ use super::simd;
 
 const LANES: usize = 16;
 const RUN: usize = 1 << 10;
+/// Columns that are added up at once.
+const BLOCK: usize = 64;
 
 /// Folds one contiguous run.
 #[inline(always)]
@@ -114,12 +116,26 @@ fn columns<T: Copy + Send + Sync>(
         simd::run(
             #[inline(always)]
             || {
-                piece.fill(init);
-                for m in 0..middle {
-                    let row = &x[(o * middle + m) * inner + start..][..n];
-                    for i in 0..n {
-                        piece[i] = f(piece[i], row[i]);
+                let x = &x[o * middle * inner + start..];
+                let mut blocks = piece.chunks_exact_mut(BLOCK);
+                let mut at = 0;
+                for block in &mut blocks {
+                    // Of constant length, so that it stays in registers.
+                    let mut sums = [init; BLOCK];
+                    for m in 0..middle {
+                        let row = &x[m * inner + at..][..BLOCK];
+                        for i in 0..BLOCK {
+                            sums[i] = f(sums[i], row[i]);
+                        }
                     }
+                    block.copy_from_slice(&sums);
+                    at += BLOCK;
+                }
+                let rest = blocks.into_remainder();
+                rest.fill(init);
+                for m in 0..middle {
+                    let row = &x[m * inner + at..][..rest.len()];
+                    rest.iter_mut().zip(row).for_each(|(o, &v)| *o = f(*o, v));
                 }
             },
         );

@@ -240,7 +240,7 @@ impl Heads {
                 let [q, k, v] = data.each_mut().map(|d| SharedMut::new(d));
                 let out = |i: usize, data| ctx.needs(i).then(|| Output { data, layout: &layouts[i] });
                 let (g, lse) = (gy.read_storage::<T>(), self.lse.read::<T>());
-                let g = Matrices { data: &*g, layout: gy.layout() };
+                let g = Matrices { data: &g, layout: gy.layout() };
                 self.with_kernel(|kernel: &Attention<'_, T>| kernel.backward(g, &lse, [out(0, q), out(1, k), out(2, v)]));
             }
             for (i, g) in built.iter().enumerate() {
@@ -264,7 +264,7 @@ impl Heads {
                 let data = SharedMut::new(out);
                 let out = |i: usize| Some(Output { data, layout: &parts[i] });
                 let (g, lse) = (gy.read_storage::<T>(), self.lse.read::<T>());
-                let g = Matrices { data: &*g, layout: gy.layout() };
+                let g = Matrices { data: &g, layout: gy.layout() };
                 self.with_kernel(|kernel: &Attention<'_, T>| kernel.backward(g, &lse, [out(0), out(1), out(2)]));
             })
         });
