@@ -31,9 +31,21 @@ pub(crate) fn forward<T: Float + Real>(
     cell.copy_from_slice(c0);
     let (shared, cell) = (SharedMut::new(outputs), SharedMut::new(cell));
     super::forward(run, GATES, weight, h0, shared, |s, units, sums| {
-        simd::run(|| step(run, s, units, (projected, sums), shared, cell, kept));
+        simd::run(
+            #[inline(always)]
+            || step(run, s, units, (projected, sums), shared, cell, kept),
+        );
     });
     run.last(outputs, last_h);
+}
+
+#[inline(always)]
+fn sum<T: Float>(x: &[T], y: &[T]) -> [T; UNITS] {
+    let (mut x, y) = (load(x), load(y));
+    for j in 0..UNITS {
+        x[j] += y[j];
+    }
+    x
 }
 
 #[inline(always)]
@@ -49,22 +61,15 @@ fn step<T: Float + Real>(
     let (h, w) = (run.hidden, units.len());
     for i in 0..s.n {
         let row = s.row + i;
-        let at = |gate: usize| (row * GATES + gate) * h + units.start;
+        let first = row * GATES * h + units.start;
         let mut a = [[<T as Float>::ZERO; UNITS]; GATES];
-        let sum = |gate: usize| {
-            let (mut x, y) = (load(&projected[at(gate)..][..w]), load(&sums[(i * GATES + gate) * UNITS..][..UNITS]));
-            for j in 0..UNITS {
-                x[j] += y[j];
-            }
-            x
-        };
         for gate in [0, 1, 3] {
-            let x = sum(gate);
+            let x = sum(&projected[first + gate * h..][..w], &sums[(i * GATES + gate) * UNITS..][..UNITS]);
             for j in 0..UNITS {
                 a[gate][j] = x[j].sigmoid();
             }
         }
-        let x = sum(2);
+        let x = sum(&projected[first + 2 * h..][..w], &sums[(i * GATES + 2) * UNITS..][..UNITS]);
         for j in 0..UNITS {
             a[2][j] = x[j].tanh();
         }
@@ -81,7 +86,7 @@ fn step<T: Float + Real>(
         if let Some(kept) = kept {
             for (gate, a) in a.iter().enumerate() {
                 // SAFETY: each task has its own units.
-                store(*a, unsafe { kept.gates.slice(at(gate), w) });
+                store(*a, unsafe { kept.gates.slice(first + gate * h, w) });
             }
             // SAFETY: each task has its own units.
             store(c, unsafe { kept.cells.slice(row * h + units.start, w) });
@@ -106,7 +111,10 @@ pub(crate) fn backward<T: Float + Real>(run: &Run, known: &Known<T>, sums: &mut 
     dc.copy_from_slice(last_c);
     let [sums, dh, dc] = [sums, dh, dc].map(SharedMut::new);
     super::backward(run, GATES, known.weight, sums, dh, |s, units| {
-        simd::run(|| step_back(run, s, units, known, sums, dh, dc));
+        simd::run(
+            #[inline(always)]
+            || step_back(run, s, units, known, sums, dh, dc),
+        );
     });
 }
 
@@ -124,8 +132,9 @@ fn step_back<T: Float + Real>(
     for i in 0..s.n {
         let row = s.row + i;
         let (one_row, state) = (row * h + units.start, i * h + units.start);
-        let at = |gate: usize| (row * GATES + gate) * h + units.start;
-        let [a, b, g, o] = [0, 1, 2, 3].map(|gate| load(&known.gates[at(gate)..][..w]));
+        let first = row * GATES * h + units.start;
+        let (a, b) = (load(&known.gates[first..][..w]), load(&known.gates[first + h..][..w]));
+        let (g, o) = (load(&known.gates[first + 2 * h..][..w]), load(&known.gates[first + 3 * h..][..w]));
         let (on, from) = run.origin(s, i);
         let before = load(&(if on { known.cells } else { known.c0 })[from + units.start..][..w]);
         let (gy, c) = (load(&known.grad[one_row..][..w]), load(&known.cells[one_row..][..w]));
@@ -146,7 +155,7 @@ fn step_back<T: Float + Real>(
         dh_at.fill(<T as Float>::ZERO);
         for (gate, d) in d.iter().enumerate() {
             // SAFETY: each task has its own units.
-            store(*d, unsafe { sums.slice(at(gate), w) });
+            store(*d, unsafe { sums.slice(first + gate * h, w) });
         }
     }
 }
