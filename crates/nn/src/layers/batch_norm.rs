@@ -1,8 +1,8 @@
 //! Batch normalisation.
 
-use super::channels::in_use;
+use super::channels::{blend, in_use};
 use crate::module::{Buffer, Forward, Mode, Module, Param, Scope};
-use gradus_tensor::{DType, Tensor, fail, no_grad};
+use gradus_tensor::{DType, Tensor, fail};
 
 /// Batch normalisation of `[N, C]` or `[N, C, L]`; see [`BatchNorm`].
 pub type BatchNorm1d = BatchNorm<1>;
@@ -144,19 +144,12 @@ impl<const D: usize> BatchNorm<D> {
         else {
             return;
         };
-        no_grad(|| {
-            let batches = count.item_i64() + 1;
-            count.copy_(&Tensor::from_slice(&[batches], ()));
-            if n == 0 {
-                return;
-            }
+        let batches = count.item_i64() + 1;
+        count.copy_(&Tensor::from_slice(&[batches], ()));
+        if n > 0 {
             let share = self.momentum.unwrap_or(1.0 / batches as f64);
-            let unbiased = n as f64 / (n - 1) as f64;
-            for (running, batch, factor) in [(running_mean, mean, 1.0), (running_var, var, unbiased)] {
-                running.mul_(1.0 - share);
-                running.add_(batch, share * factor);
-            }
-        });
+            blend((running_mean, running_var), (mean, var), n, share);
+        }
     }
 }
 

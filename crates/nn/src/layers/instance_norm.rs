@@ -1,6 +1,6 @@
 //! Instance normalisation.
 
-use super::channels::in_use;
+use super::channels::{blend, in_use};
 use crate::module::{Buffer, Forward, Mode, Module, Param, Scope};
 use gradus_tensor::{DType, Tensor, fail, no_grad};
 
@@ -133,13 +133,8 @@ impl<const D: usize> InstanceNorm<D> {
         if mean.numel() == 0 {
             return;
         }
-        no_grad(|| {
-            let unbiased = n as f64 / (n as f64 - 1.0);
-            for (running, batch, factor) in [(running_mean, mean, 1.0), (running_var, var, unbiased)] {
-                running.mul_(1.0 - self.momentum);
-                running.add_(&batch.mean_dim(0, false), self.momentum * factor);
-            }
-        });
+        let [mean, var] = [mean, var].map(|t| no_grad(|| t.mean_dim(0, false)));
+        blend((running_mean, running_var), (&mean, &var), n, self.momentum);
     }
 }
 
