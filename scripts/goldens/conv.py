@@ -240,6 +240,13 @@ def tables():
     R.module("EmbeddingBag", [index([1, 1, 2], [2, 1, 0])], mode="sum", scale_grad_by_freq=True, **plain)
 
 
+def second_configurations():
+    """Of poolings that stand above in one configuration only; drawn last, so that the other cases stay as they are."""
+    R.module("AvgPool1d", [D.uniform((1, 3, 6))], kernel_size=[2], ceil_mode=True)
+    R.module("AvgPool3d", [D.uniform((2, 1, 3, 5, 4))], kernel_size=[3, 2, 2], stride=[1, 2, 1])
+    R.module("LPPool3d", [D.uniform((2, 1, 3, 3, 4), 0.25, 2)], norm_type=3.0, kernel_size=[2, 3, 2], stride=[1, 1, 2])
+
+
 if __name__ == "__main__":
-    convolutions(), pooling(), padding(), resizing(), containers(), two_inputs(), tables()
+    convolutions(), pooling(), padding(), resizing(), containers(), two_inputs(), tables(), second_configurations()
     R.save("conv")
