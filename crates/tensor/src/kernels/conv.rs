@@ -20,7 +20,9 @@ mod stage;
 mod tests;
 mod weight;
 
+use super::finish::Finish;
 use super::micro::Float;
+use super::par;
 
 /// The shape of a convolution over `n` images; 1-d and 2-d ones have leading ones.
 ///
@@ -138,20 +140,27 @@ impl ConvShape {
     }
 }
 
-/// `out[n, o] = bias[o] + sum over c, taps of w[o, c, tap] * x[n, c, position(tap)]`.
+/// `out[n, o] = finish(sum over c, taps of w[o, c, tap] * x[n, c, position(tap)])`; a bias is `finish.shift`.
 ///
 /// # Panics
 /// If the slices do not have the sizes of `shape`.
-pub fn conv_forward<T: Float>(shape: &ConvShape, x: &[T], w: &[T], bias: Option<&[T]>, out: &mut [T]) {
+pub(crate) fn conv_forward<T: Float>(shape: &ConvShape, x: &[T], w: &[T], finish: &Finish<'_, T>, out: &mut [T]) {
     shape.check(x.len(), w.len(), out.len());
-    if let Some(bias) = bias {
-        assert!(bias.len() == shape.c_out, "conv: a bias of {} for {} channels", bias.len(), shape.c_out);
+    for (name, part) in [("scale", finish.scale), ("bias", finish.shift)] {
+        let right = part.is_none_or(|p| p.len() == shape.c_out);
+        assert!(right, "conv: a {name} of {} for {} channels", part.map_or(0, <[T]>::len), shape.c_out);
     }
     let shape = shape.simplified();
+    let bias = if finish.is_bias() { finish.shift } else { None };
     if shape.is_depthwise() {
-        return depthwise::forward(&shape, x, w, bias, out);
+        depthwise::forward(&shape, x, w, bias, out);
+    } else {
+        gather::run(&gather::Gather::forward(&shape), x, w, bias, out);
     }
-    gather::run(&gather::Gather::forward(&shape), x, w, bias, out);
+    if !finish.is_bias() && shape.out_plane() > 0 {
+        let plane = shape.out_plane();
+        par::for_each_chunk_mut(out, plane, |i, run| finish.plane(i % shape.c_out, i * plane, run));
+    }
 }
 
 /// The gradient of the input: `gx[n, c, i] = sum over o, taps of w[o, c, tap] * gy[n, o, position]`

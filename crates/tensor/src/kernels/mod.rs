@@ -5,6 +5,7 @@
 
 pub(crate) mod attention;
 pub(crate) mod conv;
+pub(crate) mod finish;
 pub(crate) mod gemm;
 pub(crate) mod im;
 pub(crate) mod map;

@@ -7,6 +7,7 @@
 
 use crate::autograd::record;
 use crate::kernels::conv::{ConvShape, conv_backward_input, conv_backward_weight, conv_forward};
+use crate::kernels::finish::Finish;
 use crate::shape::Shape;
 use crate::{Tensor, dispatch_float, fail};
 
@@ -94,7 +95,7 @@ fn convolve(s: ConvShape, x: &Tensor, w: &Tensor, bias: Option<&Tensor>) -> Tens
     let (cx, cw, cb) = (x.contiguous_data(), w.contiguous_data(), bias.map(Tensor::contiguous_data));
     let out = dispatch_float!(x.dtype(), "conv", T => {
         let (gx, gw, gb) = (cx.read::<T>(), cw.read::<T>(), cb.as_ref().map(|b| b.read::<T>()));
-        Tensor::build::<T>(spatial_shape(s.n, s.c_out, s.output, x.rank()), |out| conv_forward(&s, &gx, &gw, gb.as_deref(), out))
+        Tensor::build::<T>(spatial_shape(s.n, s.c_out, s.output, x.rank()), |out| conv_forward(&s, &gx, &gw, &Finish::bias(gb.as_deref()), out))
     });
     let (sx, sw) = (x.save(), w.save());
     let rule = move |ctx: &crate::autograd::Ctx| {

@@ -1,4 +1,5 @@
 use super::*;
+use crate::kernels::finish::Finish;
 use crate::kernels::par;
 
 /// Calls `f(output index, input index, weight index)` for every product of the convolution.
@@ -61,10 +62,10 @@ fn check<T: Float>(s: &ConvShape) {
     });
     let nan = T::from_f64(f64::NAN);
     let (mut out, mut gx, mut gw) = (vec![nan; ly], vec![nan; lx], vec![nan; lw]);
-    conv_forward(s, &x, &w, Some(&bias), &mut out);
+    conv_forward(s, &x, &w, &Finish::bias(Some(&bias)), &mut out);
     assert_eq!(out, want, "forward {s:?}");
     out.fill(nan);
-    conv_forward(s, &x, &w, None, &mut out);
+    conv_forward(s, &x, &w, &Finish::NOTHING, &mut out);
     assert_eq!(out, plain, "forward without bias {s:?}");
     conv_backward_input(s, &gy, &w, &mut gx);
     assert_eq!(gx, want_gx, "gradient of the input {s:?}");
@@ -164,7 +165,7 @@ fn results_do_not_depend_on_the_number_of_threads() {
     for threads in [1, 2, 5] {
         par::set_threads(threads);
         let (mut out, mut gx, mut gw) = (vec![0.0f32; ly], vec![0.0f32; lx], vec![0.0f32; lw]);
-        conv_forward(&s, &x, &w, None, &mut out);
+        conv_forward(&s, &x, &w, &Finish::NOTHING, &mut out);
         conv_backward_input(&s, &gy, &w, &mut gx);
         conv_backward_weight(&s, &x, &gy, &mut gw);
         results.push([out, gx, gw].concat().iter().map(|v| v.to_bits()).collect::<Vec<_>>());
@@ -176,5 +177,5 @@ fn results_do_not_depend_on_the_number_of_threads() {
 #[should_panic(expected = "the slices have")]
 fn a_wrong_size_is_refused() {
     let s = shape(1, (1, 1, 1), [1, 1, 5], [1, 1, 3], [1; 3], [0; 3], [1; 3]);
-    conv_forward(&s, &[0.0f32; 4], &[0.0; 3], None, &mut [0.0; 3]);
+    conv_forward(&s, &[0.0f32; 4], &[0.0; 3], &Finish::NOTHING, &mut [0.0; 3]);
 }
