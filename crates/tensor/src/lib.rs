@@ -10,6 +10,7 @@
 //! ```
 
 pub mod autograd;
+mod deferred;
 mod display;
 mod dtype;
 pub mod io;

@@ -1,13 +1,17 @@
 //! Shared, lockable element storage.
 
+use crate::deferred::{self, Deferred};
 use crate::dtype::{DType, Element};
 use crate::memory::Block;
 use memmap2::Mmap;
 use std::any::Any;
 use std::marker::PhantomData;
 use std::ops::{Deref, DerefMut};
-use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
-use std::sync::{Arc, RwLock, RwLockReadGuard, RwLockWriteGuard};
+use std::sync::atomic::{
+    AtomicBool, AtomicU64,
+    Ordering::{Acquire, Relaxed, Release},
+};
+use std::sync::{Arc, Mutex, RwLock, RwLockReadGuard, RwLockWriteGuard};
 
 /// Who owns the bytes.
 enum Owner {
@@ -16,6 +20,8 @@ enum Owner {
     Adopted(#[allow(dead_code)] Box<dyn Any + Send + Sync>),
     /// A read-only file mapping; copied to a pool block before the first write.
     Mapped(#[allow(dead_code)] Arc<Mmap>),
+    /// Nobody yet: the elements have not been computed.
+    Nobody,
 }
 
 pub(crate) struct Buffer {
@@ -32,6 +38,10 @@ unsafe impl Sync for Buffer {}
 /// Elements shared by every view of a tensor.
 pub(crate) struct Storage {
     buffer: RwLock<Buffer>,
+    /// Whether the elements have not been computed yet.
+    waiting: AtomicBool,
+    /// How to compute them.
+    deferred: Mutex<Option<Deferred>>,
     version: AtomicU64,
     pub dtype: DType,
     /// Number of elements.
@@ -53,15 +63,62 @@ impl Storage {
     /// Storage with arbitrary (initialised) content, filled by `f` before anyone else sees it.
     pub fn build<T: Plain>(dtype: DType, len: usize, f: impl FnOnce(&mut [T])) -> Arc<Storage> {
         debug_assert_eq!(dtype.size(), size_of::<T>());
+        Arc::new(Storage::from_buffer(Storage::fill(len, f), dtype, len))
+    }
+
+    /// A buffer from the pool that `f` has filled.
+    pub fn fill<T: Plain>(len: usize, f: impl FnOnce(&mut [T])) -> Buffer {
         let bytes = len.checked_mul(size_of::<T>()).expect("a tensor's size fits in memory");
         let block = Block::new(bytes);
         // SAFETY: the block holds at least `bytes` initialised, 64-byte aligned bytes with no other owner.
         f(unsafe { std::slice::from_raw_parts_mut(block.ptr().cast::<T>(), len) });
-        Arc::new(Storage::from_buffer(Buffer { ptr: block.ptr(), bytes, owner: Owner::Pool(block) }, dtype, len))
+        Buffer { ptr: block.ptr(), bytes, owner: Owner::Pool(block) }
     }
 
     fn from_buffer(buffer: Buffer, dtype: DType, len: usize) -> Storage {
-        Storage { buffer: RwLock::new(buffer), version: AtomicU64::new(0), dtype, len }
+        Storage {
+            buffer: RwLock::new(buffer),
+            waiting: AtomicBool::new(false),
+            deferred: Mutex::new(None),
+            version: AtomicU64::new(0),
+            dtype,
+            len,
+        }
+    }
+
+    /// Storage whose elements are computed when they are first read.
+    pub fn waiting(dtype: DType, len: usize, how: Deferred) -> Arc<Storage> {
+        let buffer = Buffer { ptr: std::ptr::null_mut(), bytes: 0, owner: Owner::Nobody };
+        let mut s = Storage::from_buffer(buffer, dtype, len);
+        (s.waiting, s.deferred) = (AtomicBool::new(true), Mutex::new(Some(how)));
+        Arc::new(s)
+    }
+
+    /// Whether the elements have not been computed yet.
+    pub fn is_waiting(&self) -> bool {
+        self.waiting.load(Acquire)
+    }
+
+    /// Calls `f` with how the elements are to be computed, if they have not been.
+    pub fn deferred<R>(&self, f: impl FnOnce(Option<&Deferred>) -> R) -> R {
+        if !self.is_waiting() {
+            return f(None);
+        }
+        f(self.deferred.lock().unwrap_or_else(|e| e.into_inner()).as_ref())
+    }
+
+    /// Computes the elements, if nobody has.
+    #[cold]
+    pub fn compute(&self) {
+        let mut how = self.deferred.lock().unwrap_or_else(|e| e.into_inner());
+        if !self.is_waiting() {
+            return;
+        }
+        let how = how.take().expect("an earlier attempt to compute this tensor panicked");
+        let buffer = how.run(self.dtype, self.len);
+        *self.buffer.write().unwrap_or_else(|e| e.into_inner()) = buffer;
+        self.waiting.store(false, Release);
+        deferred::no_longer_waiting();
     }
 
     /// Takes over a vector without copying.
@@ -90,6 +147,9 @@ impl Storage {
     pub fn read<T: Plain>(&self, start: usize, len: usize) -> ReadGuard<'_, T> {
         assert_eq!(self.dtype.size(), size_of::<T>());
         assert!(start + len <= self.len);
+        if self.is_waiting() {
+            self.compute();
+        }
         let guard = self.buffer.read().unwrap_or_else(|e| e.into_inner());
         ReadGuard { guard, start, len, marker: PhantomData }
     }
@@ -98,6 +158,10 @@ impl Storage {
     pub fn write<T: Plain>(&self, start: usize, len: usize) -> WriteGuard<'_, T> {
         assert_eq!(self.dtype.size(), size_of::<T>());
         assert!(start + len <= self.len);
+        if self.is_waiting() {
+            self.compute();
+        }
+        deferred::before_change(self);
         self.version.fetch_add(1, Relaxed);
         let mut guard = self.buffer.write().unwrap_or_else(|e| e.into_inner());
         if let Owner::Mapped(_) = guard.owner {
@@ -108,6 +172,14 @@ impl Storage {
             guard.owner = Owner::Pool(block);
         }
         WriteGuard { guard, start, len, marker: PhantomData }
+    }
+}
+
+impl Drop for Storage {
+    fn drop(&mut self) {
+        if *self.waiting.get_mut() {
+            deferred::no_longer_waiting();
+        }
     }
 }
 

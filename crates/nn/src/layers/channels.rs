@@ -14,10 +14,7 @@ pub(super) fn in_use(
     let inverse = (var + eps).rsqrt();
     let scale = weight.map_or(inverse.clone(), |w| w * &inverse);
     let shift = bias.map_or(-(mean * &scale), |b| b - mean * &scale);
-    // (C) -> (C, 1, ...), to be broadcast against (N, C, ...)
-    let mut channels = vec![1; x.rank() - 1];
-    channels[0] = mean.numel();
-    x * scale.reshape(&channels[..]) + shift.reshape(channels)
+    x.channel_affine(&scale, &shift)
 }
 
 /// Takes means and biased variances `[C]` over `n` values each into the running ones with this share; the running

@@ -20,6 +20,14 @@ pub(crate) fn unary<A: Copy + Sync, R: Copy + Send>(x: &[A], out: &mut [R], f: i
     });
 }
 
+/// x[i] = f(x[i]), on the calling thread.
+pub(crate) fn in_place<T: Copy>(x: &mut [T], f: impl Fn(T) -> T + Copy) {
+    simd::run(
+        #[inline(always)]
+        || x.iter_mut().for_each(|v| *v = f(*v)),
+    );
+}
+
 /// out[i] = f(out[i], x[i]), both contiguous.
 pub(crate) fn update<A: Copy + Sync, R: Copy + Send>(out: &mut [R], x: &[A], f: impl Fn(R, A) -> R + Copy + Sync) {
     par::for_each_chunk_mut(out, GRAIN, |c, piece| {

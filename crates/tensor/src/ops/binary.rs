@@ -1,6 +1,7 @@
 //! Functions of two elements, broadcast against each other.
 
 use crate::autograd::record;
+use crate::deferred;
 use crate::dtype::DType;
 use crate::kernels::map;
 use crate::kernels::math::{Num, Real};
@@ -101,7 +102,8 @@ impl Tensor {
     /// If the shapes do not broadcast.
     #[track_caller]
     pub fn add(&self, other: &Tensor) -> Tensor {
-        let out = apply!(dispatch_num, "add", self, other, |x, y: T| Num::add(x, y));
+        let step = deferred::add(self, other).or_else(|| deferred::add(other, self));
+        let out = step.unwrap_or_else(|| apply!(dispatch_num, "add", self, other, |x, y: T| Num::add(x, y)));
         record("add", out, &[self, other], |ctx| {
             ctx.set(0, || ctx.grad().clone());
             ctx.set(1, || ctx.grad().clone());

@@ -5,9 +5,9 @@
 //! order of derivative is one of the three again. As everywhere in deep learning, "convolution" does not
 //! flip the kernel (cross-correlation).
 
-use crate::autograd::record;
-use crate::kernels::conv::{ConvShape, conv_backward_input, conv_backward_weight, conv_forward};
-use crate::kernels::finish::Finish;
+use crate::autograd::{Ctx, record};
+use crate::deferred;
+use crate::kernels::conv::{ConvShape, conv_backward_weight};
 use crate::shape::Shape;
 use crate::{Tensor, dispatch_float, fail};
 
@@ -92,19 +92,15 @@ fn names(dims: usize) -> &'static str {
 
 #[track_caller]
 fn convolve(s: ConvShape, x: &Tensor, w: &Tensor, bias: Option<&Tensor>) -> Tensor {
-    let (cx, cw, cb) = (x.contiguous_data(), w.contiguous_data(), bias.map(Tensor::contiguous_data));
-    let out = dispatch_float!(x.dtype(), "conv", T => {
-        let (gx, gw, gb) = (cx.read::<T>(), cw.read::<T>(), cb.as_ref().map(|b| b.read::<T>()));
-        Tensor::build::<T>(spatial_shape(s.n, s.c_out, s.output, x.rank()), |out| conv_forward(&s, &gx, &gw, &Finish::bias(gb.as_deref()), out))
-    });
-    let (sx, sw) = (x.save(), w.save());
-    let rule = move |ctx: &crate::autograd::Ctx| {
-        ctx.set(0, || input_grad(s, ctx.grad(), &sw));
+    deferred::check_float("conv", x);
+    let out = spatial_shape(s.n, s.c_out, s.output, x.rank());
+    let out = deferred::conv(s, &x.contiguous_data(), &w.contiguous_data(), bias, out);
+    let (sx, sw, biased) = (x.save(), w.save(), bias.is_some());
+    let rule = move |ctx: &Ctx| {
+        ctx.set(0, || input_grad(s, ctx.grad(), &sw, None));
         ctx.set(1, || weight_grad(s, ctx.grad(), &sx));
-        if cb.is_some() {
-            // The plane of each channel first, then the batch: runs of neighbours, no copy.
-            let spatial: Vec<isize> = (2..ctx.grad().rank() as isize).collect();
-            ctx.set(2, || ctx.grad().sum_dim(spatial, false).sum_dim(0, false));
+        if biased {
+            ctx.set(2, || channel_sums(ctx.grad()));
         }
     };
     match bias {
@@ -113,18 +109,30 @@ fn convolve(s: ConvShape, x: &Tensor, w: &Tensor, bias: Option<&Tensor>) -> Tens
     }
 }
 
-/// The adjoint of the convolution in its input: a transposed convolution of `g`.
-fn input_grad(s: ConvShape, g: &Tensor, w: &Tensor) -> Tensor {
-    let (cg, cw) = (g.contiguous_data(), w.contiguous_data());
-    let out = dispatch_float!(g.dtype(), "conv_transpose", T => {
-        let (gg, gw) = (cg.read::<T>(), cw.read::<T>());
-        Tensor::build::<T>(spatial_shape(s.n, s.c_in, s.input, g.rank()), |out| conv_backward_input(&s, &gg, &gw, out))
-    });
-    let (sg, sw) = (g.save(), w.save());
-    record("conv_transpose", out, &[g, w], move |ctx| {
+/// The adjoint of the convolution in its input, a transposed convolution of `g`; then a bias.
+#[track_caller]
+fn input_grad(s: ConvShape, g: &Tensor, w: &Tensor, bias: Option<&Tensor>) -> Tensor {
+    deferred::check_float("conv_transpose", g);
+    let out = spatial_shape(s.n, s.c_in, s.input, g.rank());
+    let out = deferred::conv_transpose(s, &g.contiguous_data(), &w.contiguous_data(), bias, out);
+    let (sg, sw, biased) = (g.save(), w.save(), bias.is_some());
+    let rule = move |ctx: &Ctx| {
         ctx.set(0, || convolve(s, ctx.grad(), &sw, None));
         ctx.set(1, || weight_grad(s, &sg, ctx.grad()));
-    })
+        if biased {
+            ctx.set(2, || channel_sums(ctx.grad()));
+        }
+    };
+    match bias {
+        Some(b) => record("conv_transpose", out, &[g, w, b], rule),
+        None => record("conv_transpose", out, &[g, w], rule),
+    }
+}
+
+/// The gradient of a bias. The plane of each channel first, then the batch: runs of neighbours, no copy.
+fn channel_sums(g: &Tensor) -> Tensor {
+    let spatial: Vec<isize> = (2..g.rank() as isize).collect();
+    g.sum_dim(spatial, false).sum_dim(0, false)
 }
 
 /// The adjoint of the convolution in its weight.
@@ -138,7 +146,7 @@ fn weight_grad(s: ConvShape, g: &Tensor, x: &Tensor) -> Tensor {
     let (sg, sx) = (g.save(), x.save());
     record("conv_weight_grad", out, &[g, x], move |ctx| {
         ctx.set(0, || convolve(s, &sx, ctx.grad(), None));
-        ctx.set(1, || input_grad(s, &sg, ctx.grad()));
+        ctx.set(1, || input_grad(s, &sg, ctx.grad(), None));
     })
 }
 
@@ -295,11 +303,7 @@ impl Tensor {
             dilation: lift(&c.dilation, 1),
             output: lift(input, 1),
         };
-        let out = input_grad(shape, self, w);
-        match bias {
-            Some(b) => out + b.reshape(spatial_shape(1, channels, [1; 3], N + 2)),
-            None => out,
-        }
+        input_grad(shape, self, w, bias)
     }
 }
 

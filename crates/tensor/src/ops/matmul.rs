@@ -1,6 +1,7 @@
 //! Matrix products.
 
 use crate::autograd::record;
+use crate::deferred;
 use crate::kernels::gemm::{Epilogue, gemm_batched};
 use crate::kernels::math::Num;
 use crate::kernels::micro::Float;
@@ -168,18 +169,13 @@ impl Tensor {
         }
         let x = if self.rank() == 2 { self.clone() } else { self.reshape([rows, n_in]) };
         let wt = weight.detach().t();
-        let bias_data = bias.map(Tensor::contiguous_data);
-        let out = dispatch_float!(self.dtype(), "linear", T => {
-            let bias = bias_data.as_ref().map(|b| b.read::<T>());
-            Tensor::build::<T>(Shape::new(&[rows, n_out]), |out| {
-                multiply::<T>(&x, &wt, bias.as_deref(), out);
-            })
-        });
-        let (sx, sw) = (x.save(), weight.save());
+        deferred::check_float("linear", self);
+        let out = deferred::linear(&x, &wt, bias);
+        let (sx, sw, biased) = (x.save(), weight.save(), bias.is_some());
         let rule = move |ctx: &crate::autograd::Ctx| {
             ctx.set(0, || ctx.grad().matmul(&sw));
             ctx.set(1, || ctx.grad().t().matmul(&sx));
-            if bias_data.is_some() {
+            if biased {
                 ctx.set(2, || ctx.grad().sum_dim(0, false));
             }
         };
@@ -211,7 +207,7 @@ fn product(a: &Tensor, b: &Tensor) -> Tensor {
 }
 
 /// out (row-major) = a b + bias for each matrix of the batch. No operand is copied, whatever its strides.
-fn multiply<T: Float + Num + Plain>(a: &Tensor, b: &Tensor, bias: Option<&[T]>, out: &mut [T]) {
+pub(crate) fn multiply<T: Float + Num + Plain>(a: &Tensor, b: &Tensor, bias: Option<&[T]>, out: &mut [T]) {
     let r = a.rank();
     let (m, k, n) = (a.size(-2), a.size(-1), b.size(-1));
     if k == 0 {

@@ -15,7 +15,7 @@ mod inplace;
 pub(crate) mod interpolate;
 mod join;
 pub(crate) mod layout;
-mod matmul;
+pub(crate) mod matmul;
 mod norm;
 pub(crate) mod pad;
 mod place;

@@ -4,6 +4,7 @@
 //! made of tensor operations instead ([`Plan::composed`]).
 
 use crate::autograd::{Ctx, Saved, is_grad_enabled, record};
+use crate::deferred;
 use crate::dtype::Element;
 use crate::kernels::norm::batch::{self, Channels};
 use crate::kernels::norm::group::{self, Groups, Wanted};
@@ -117,20 +118,14 @@ impl Tensor {
         let shape = self.shape();
         let s = Channels { n: shape[0], channels: shape[1], size: shape[2..].iter().product() };
         self.check_parameters(OP, &[s.channels], weight, bias);
-        let (x, w, b) =
-            (self.contiguous_data(), weight.map(Tensor::contiguous_data), bias.map(Tensor::contiguous_data));
-        let (y, mean, var) = dispatch_float!(self.dtype(), OP, T => {
+        let x = self.contiguous_data();
+        let (mean, var) = dispatch_float!(self.dtype(), OP, T => {
             let x = x.read::<T>();
-            let (w, b) = (w.as_ref().map(|t| t.read::<T>()), b.as_ref().map(|t| t.read::<T>()));
             let mut var = vec![0.0 as T; s.channels];
             let mean = Tensor::build::<T>(Shape::new(&[s.channels]), |mean| batch::moments(&s, &x, mean, &mut var));
-            let moments = mean.read::<T>();
-            let y = Tensor::build::<T>(shape, |out| {
-                batch::forward(&s, &x, (&moments, &var), (w.as_deref(), b.as_deref()), eps, out)
-            });
-            drop(moments);
-            (y, mean, Tensor::from_vec(var, [s.channels]))
+            (mean, Tensor::from_vec(var, [s.channels]))
         });
+        let y = deferred::normalised(&x, (&mean, &var), weight, bias, eps);
         let (plan, places) = (Plan::channels(&s, eps), Places::of(weight, bias));
         let (sx, sw, sm, sv) = (self.save(), weight.map(Tensor::save), mean.save(), var.save());
         let rule = move |ctx: &Ctx| {
@@ -143,6 +138,42 @@ impl Tensor {
         };
         let inputs: Vec<&Tensor> = [Some(self), weight, bias].into_iter().flatten().collect();
         (record("batch_norm", y, &inputs, rule), mean, var)
+    }
+
+    /// Multiplies each channel by a number and adds another: y = x * scale + shift. What batch normalisation by fixed
+    /// averages amounts to.
+    ///
+    /// # Shapes
+    /// `x [N, C, ...], scale [C], shift [C] -> [N, C, ...]`
+    ///
+    /// # Panics
+    /// If the shapes do not fit or the elements are not of one type, f32 or f64.
+    ///
+    /// ```
+    /// use gradus_tensor::Tensor;
+    /// let (scale, shift) = (Tensor::from_slice(&[1.0f32, 10.0], [2]), Tensor::ones([2]));
+    /// let y = Tensor::arange(4).reshape([2, 2]).channel_affine(&scale, &shift);
+    /// assert_eq!(y.to_vec::<f32>(), [1.0, 11.0, 3.0, 31.0]);
+    /// ```
+    #[track_caller]
+    pub fn channel_affine(&self, scale: &Tensor, shift: &Tensor) -> Tensor {
+        const OP: &str = "channel_affine";
+        if self.rank() < 2 {
+            fail(OP, format_args!("needs an input [N, C, ...], got {}", self.shape()));
+        }
+        let shape = self.shape();
+        self.check_parameters(OP, &shape[1..2], Some(scale), Some(shift));
+        deferred::check_float(OP, self);
+        let y = deferred::affine(&self.contiguous_data(), scale, shift);
+        let mut along = Shape::new(&[shape[1]]);
+        (2..shape.len()).for_each(|_| along.push(1));
+        let (sx, ss) = (self.save(), scale.save());
+        let sum = move |t: Tensor| t.sum_to(&along).reshape([shape[1]]);
+        record(OP, y, &[self, scale, shift], move |ctx| {
+            ctx.set(0, || ctx.grad() * ss.reshape(along));
+            ctx.set(1, || sum(ctx.grad() * &*sx));
+            ctx.set(2, || sum(ctx.grad().clone()));
+        })
     }
 
     /// Normalises each example over its last dimensions, which have the extents `normalized_shape`:

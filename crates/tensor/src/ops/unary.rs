@@ -11,14 +11,29 @@ use crate::shape::Layout;
 use crate::{Tensor, dispatch_float, dispatch_num};
 use std::f64::consts::{LN_2, LN_10, PI};
 
-/// Applies `f` to f32 or f64 elements.
+/// Applies `f` to f32 or f64 elements: as a further step where the operand has not been computed yet.
 macro_rules! apply {
     ($self:expr, $op:expr, |$v:ident : $t:ident| $f:expr) => {{
-        let x = $self.contiguous_data();
-        dispatch_float!($self.dtype(), $op, $t => {
-            let src = x.read::<$t>();
-            Tensor::build::<$t>(x.shape(), |out| map::unary(&src, out, #[inline(always)] |$v: $t| $f))
-        })
+        let activation = || $crate::deferred::Activation {
+            f32: {
+                type $t = f32;
+                std::sync::Arc::new(move |run: &mut [f32]| map::in_place(run, #[inline(always)] |$v: $t| $f))
+            },
+            f64: {
+                type $t = f64;
+                std::sync::Arc::new(move |run: &mut [f64]| map::in_place(run, #[inline(always)] |$v: $t| $f))
+            },
+        };
+        match $crate::deferred::then($self, activation) {
+            Some(out) => out,
+            None => {
+                let x = $self.contiguous_data();
+                dispatch_float!($self.dtype(), $op, $t => {
+                    let src = x.read::<$t>();
+                    Tensor::build::<$t>(x.shape(), |out| map::unary(&src, out, #[inline(always)] |$v: $t| $f))
+                })
+            }
+        }
     }};
 }
 

@@ -182,39 +182,6 @@ pub(crate) fn moments<T: Float>(s: &Channels, x: &[T], mean: &mut [T], var: &mut
     }
 }
 
-/// out = (x - mean) / sqrt(var + eps) * weight + bias.
-pub(crate) fn forward<T: Float>(
-    s: &Channels,
-    x: &[T],
-    (mean, var): (&[T], &[T]),
-    (weight, bias): (Option<&[T]>, Option<&[T]>),
-    eps: f64,
-    out: &mut [T],
-) {
-    let factor = |c: usize| T::from_f64(inverse(var[c], eps) * weight.map_or(1.0, |w| w[c].to_f64()));
-    let scale = s.spread_out((0..s.channels).map(factor).collect());
-    let shift = s.spread_out((0..s.channels).map(|c| bias.map_or(T::ZERO, |b| b[c])).collect());
-    let mean = s.spread_out(mean.to_vec());
-    s.fill(
-        out,
-        #[inline(always)]
-        |c, at, out| {
-            let (mean, scale, shift) = (mean[c], scale[c], shift[c]);
-            for (o, &v) in out.iter_mut().zip(&x[at..]) {
-                *o = (v - mean) * scale + shift;
-            }
-        },
-        #[inline(always)]
-        |at, out| {
-            let n = out.len();
-            let (x, mean, scale, shift) = (&x[at..at + n], &mean[..n], &scale[..n], &shift[..n]);
-            for i in 0..n {
-                out[i] = (x[i] - mean[i]) * scale[i] + shift[i];
-            }
-        },
-    );
-}
-
 /// For each channel, the sums of gy and of gy (x - mean).
 pub(crate) fn backward_sums<T: Float>(s: &Channels, x: &[T], gy: &[T], mean: &[T]) -> Vec<[f64; 2]> {
     let row = s.row();
