@@ -19,6 +19,7 @@ mod stage;
 #[cfg(test)]
 mod tests;
 mod weight;
+mod winograd;
 
 use super::finish::Finish;
 use super::micro::Float;
@@ -150,6 +151,9 @@ pub(crate) fn conv_forward<T: Float>(shape: &ConvShape, x: &[T], w: &[T], finish
         let right = part.is_none_or(|p| p.len() == shape.c_out);
         assert!(right, "conv: a {name} of {} for {} channels", part.map_or(0, <[T]>::len), shape.c_out);
     }
+    if winograd::forward(shape, x, w, finish, out) {
+        return;
+    }
     let shape = shape.simplified();
     let bias = if finish.is_bias() { finish.shift } else { None };
     if shape.is_depthwise() {
@@ -170,6 +174,9 @@ pub(crate) fn conv_forward<T: Float>(shape: &ConvShape, x: &[T], w: &[T], finish
 /// If the slices do not have the sizes of `shape`.
 pub fn conv_backward_input<T: Float>(shape: &ConvShape, gy: &[T], w: &[T], gx: &mut [T]) {
     shape.check(gx.len(), w.len(), gy.len());
+    if winograd::backward_input(shape, gy, w, gx) {
+        return;
+    }
     let shape = shape.simplified();
     if shape.is_depthwise() {
         return depthwise::backward_input(&shape, gy, w, gx);
