@@ -2,6 +2,7 @@
 
 use crate::dtype::{DType, Element};
 use crate::memory::Block;
+use crate::profiler;
 use memmap2::Mmap;
 use std::any::Any;
 use std::marker::PhantomData;
@@ -54,10 +55,14 @@ impl Storage {
     pub fn build<T: Plain>(dtype: DType, len: usize, f: impl FnOnce(&mut [T])) -> Arc<Storage> {
         debug_assert_eq!(dtype.size(), size_of::<T>());
         let bytes = len.checked_mul(size_of::<T>()).expect("a tensor's size fits in memory");
+        let _span = profiler::fill();
         let block = Block::new(bytes);
         // SAFETY: the block holds at least `bytes` initialised, 64-byte aligned bytes with no other owner.
         f(unsafe { std::slice::from_raw_parts_mut(block.ptr().cast::<T>(), len) });
-        Arc::new(Storage::from_buffer(Buffer { ptr: block.ptr(), bytes, owner: Owner::Pool(block) }, dtype, len))
+        let buffer = Buffer { ptr: block.ptr(), bytes, owner: Owner::Pool(block) };
+        let storage = Arc::new(Storage::from_buffer(buffer, dtype, len));
+        profiler::built(&storage);
+        storage
     }
 
     fn from_buffer(buffer: Buffer, dtype: DType, len: usize) -> Storage {
@@ -68,7 +73,10 @@ impl Storage {
     pub fn adopt<T: Element>(mut v: Vec<T>) -> Arc<Storage> {
         let (ptr, len) = (v.as_mut_ptr().cast::<u8>(), v.len());
         let buffer = Buffer { ptr, bytes: len * size_of::<T>(), owner: Owner::Adopted(Box::new(v)) };
-        Arc::new(Storage::from_buffer(buffer, T::DTYPE, len))
+        profiler::took(len * size_of::<T>());
+        let storage = Arc::new(Storage::from_buffer(buffer, T::DTYPE, len));
+        profiler::built(&storage);
+        storage
     }
 
     /// Elements inside a file mapping. The caller has checked bounds and alignment.
