@@ -41,6 +41,9 @@ pub(crate) struct TrainArgs {
     /// Change any setting of the recipe, e.g. --set optimizer.lr=0.01 (repeatable)
     #[arg(long = "set", value_name = "KEY=VALUE")]
     pub(crate) settings: Vec<String>,
+    /// Record this many steps after the second (10 if none are named), and print and save where their time went
+    #[arg(long, value_name = "STEPS", num_args = 0..=1, default_missing_value = "10", value_parser = steps)]
+    pub(crate) profile: Option<usize>,
     /// Where run directories are made
     #[arg(long, value_name = "DIR", default_value = "runs")]
     pub(crate) out: PathBuf,
@@ -93,4 +96,13 @@ pub(crate) struct ListArgs {
     /// Print one JSON object on standard output
     #[arg(long)]
     pub(crate) json: bool,
+}
+
+/// How many steps to profile.
+fn steps(text: &str) -> Result<usize, String> {
+    match text.parse() {
+        Ok(0) => Err("at least one step is profiled".to_string()),
+        Ok(n) => Ok(n),
+        Err(_) => Err("it is a number of steps, such as 10; the recipe comes before --profile".to_string()),
+    }
 }

@@ -3,7 +3,9 @@
 use crate::INTERRUPTED;
 use crate::args::{EvalArgs, ListArgs, PredictArgs, SummaryArgs, TrainArgs};
 use crate::table::{table, thousands};
-use gradus_train::{Fit, RECIPES, Recipe, Result, TrainError, Trained, did_you_mean, predict_files, run::Summary};
+use gradus_train::{
+    Fit, RECIPES, Recipe, Result, TrainError, Trained, did_you_mean, predict_files, run::Summary, run::Watch,
+};
 use serde_json::{Value, json};
 use std::io::Write;
 use std::path::Path;
@@ -20,7 +22,8 @@ pub(crate) fn train(args: &TrainArgs) -> Result<ExitCode> {
         settings.push(format!("data.dir={}", dir.display()));
     }
     let recipe = Recipe::load(&args.recipe, &settings)?;
-    let summary = gradus_train::run::train(&recipe, &args.out, interrupt_flag())?;
+    let watch = Watch { interrupt: interrupt_flag(), profile: args.profile };
+    let summary = gradus_train::run::train(&recipe, &args.out, watch)?;
     match args.json {
         true => print(&(serde_json::to_string(&summary).expect("a summary is plain values") + "\n")),
         false => print(&closing(&summary)),

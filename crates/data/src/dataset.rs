@@ -1,6 +1,6 @@
 //! What a data set is, and going through one in batches.
 
-use gradus_tensor::Tensor;
+use gradus_tensor::{Tensor, profiler::record_function};
 use std::sync::Arc;
 
 /// Examples that can be fetched by position, several at once.
@@ -75,6 +75,7 @@ impl Iterator for Batches<'_> {
 
     fn next(&mut self) -> Option<(Tensor, Tensor)> {
         let indices = self.order[self.at..].chunks(self.size).next()?;
+        let _span = record_function("data");
         self.at += indices.len();
         Some(self.dataset.get(indices))
     }

@@ -32,6 +32,7 @@ pub use gradus_data as data;
 pub use gradus_models as models;
 pub use gradus_nn as nn;
 pub use gradus_tensor as tensor;
+pub use gradus_tensor::profiler;
 pub use gradus_train as train;
 
 /// What a training program needs, in one import.

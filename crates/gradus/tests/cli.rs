@@ -203,6 +203,105 @@ fn one_thread_and_two_give_the_same_curve() {
     assert_eq!(curve("1"), curve("2"));
 }
 
+/// The spans of a trace, by thread and beginning, each checked to lie within the one around it.
+fn spans(path: &Path) -> Vec<Value> {
+    let trace: Value = serde_json::from_slice(&fs::read(path).unwrap()).unwrap();
+    let events = trace["traceEvents"].as_array().unwrap();
+    let spans: Vec<Value> = events.iter().filter(|e| e["ph"] == "X").cloned().collect();
+    let mut open: Vec<&Value> = Vec::new();
+    for span in &spans {
+        while open.last().is_some_and(|o| o["tid"] != span["tid"] || end(o) <= span["ts"].as_f64().unwrap() + 1e-4) {
+            open.pop();
+        }
+        if let Some(parent) = open.last() {
+            assert!(end(span) <= end(parent) + 1e-4, "{span} sticks out of {parent}");
+            assert!(span["ts"].as_f64() >= parent["ts"].as_f64());
+        }
+        open.push(span);
+    }
+    spans
+}
+
+/// The end of a span in microseconds.
+fn end(span: &Value) -> f64 {
+    span["ts"].as_f64().unwrap() + span["dur"].as_f64().unwrap()
+}
+
+#[test]
+fn a_profile_shows_layers_and_operations_forwards_and_backwards() {
+    let place = Place::new();
+    let plain = place.quick(&["--json"]).json();
+    let ran = place.quick(&["--json", "--profile"]);
+    assert_eq!(ran.json()["test_loss"], plain["test_loss"], "the run is the same");
+    let files = place.files("runs/digits-002");
+    assert_eq!(files.iter().filter(|f| f.starts_with("profile")).collect::<Vec<_>>(), ["profile.json", "profile.txt"]);
+    assert!(!place.path("runs/digits-001/profile.json").exists());
+
+    let spans = spans(&place.path("runs/digits-002/profile.json"));
+    let of = |category: &str| spans.iter().filter(|e| e["cat"] == category).cloned().collect::<Vec<_>>();
+    let steps: Vec<Value> = of("function").into_iter().filter(|e| e["name"] == "step").collect();
+    assert_eq!(steps.len(), 10);
+    for layer in ["conv1", "bn1", "conv2", "bn2", "conv3", "bn3", "fc1", "fc2"] {
+        assert_eq!(of("layer").iter().filter(|e| e["name"] == layer).count(), 10, "forward passes of {layer}");
+        let rules = of("backward").into_iter().filter(|e| e["args"]["layer"] == layer).count();
+        assert!(rules >= 10, "{rules} backward rules of {layer}");
+    }
+    for name in ["data", "zero_grad", "forward", "loss", "backward", "optimizer.step"] {
+        assert_eq!(of("function").iter().filter(|e| e["name"] == name).count(), 10, "{name}");
+    }
+    for step in &steps {
+        let inside =
+            |e: &&Value| e["tid"] == step["tid"] && e["ts"].as_f64() >= step["ts"].as_f64() && end(e) <= end(step);
+        let time = |pass: &str| -> f64 {
+            let functions = of("function").into_iter().filter(|e| e["name"] == pass);
+            functions.collect::<Vec<_>>().iter().filter(inside).map(|e| e["dur"].as_f64().unwrap()).sum()
+        };
+        let parts = ["data", "forward", "loss", "backward", "optimizer.step"].map(time);
+        assert!(parts.iter().all(|&t| t > 0.0), "{parts:?}");
+        assert!(parts.iter().sum::<f64>() <= step["dur"].as_f64().unwrap(), "{parts:?} in {step}");
+    }
+
+    let tables = fs::read_to_string(place.path("runs/digits-002/profile.txt")).unwrap();
+    assert!(tables.starts_with("profile of steps 3 to 12: "), "{tables}");
+    for word in ["conv backward", "optimizer.step", "batch_norm", "(model)", "bn3", "Linear", "self ms", "forward ms"] {
+        assert!(tables.contains(word), "no {word} in {tables}");
+    }
+    assert!(ran.stderr.contains("conv backward") && ran.stderr.contains("profile.json"), "{}", ran.stderr);
+    let shares = |table: &str, column: usize| -> f64 {
+        let rows = table.lines().skip(2).take_while(|l| !l.is_empty());
+        rows.filter_map(|l| l.split("  ").filter(|c| !c.is_empty()).nth(column)?.trim().parse::<f64>().ok()).sum()
+    };
+    let operations = tables.split_once("\n\n").unwrap().1;
+    assert!((shares(operations, 4) - 100.0).abs() < 5.0, "{operations}");
+}
+
+#[test]
+fn a_profile_may_be_longer_than_an_epoch_or_the_run() {
+    let place = Place::new();
+    let count = |run: &str, name: &str| {
+        spans(&place.path(&format!("runs/{run}/profile.json"))).iter().filter(|e| e["name"] == name).count()
+    };
+    assert_eq!(place.quick(&["--profile", "50"]).code, Some(0));
+    assert_eq!((count("digits-001", "step"), count("digits-001", "optimizer.step")), (50, 50));
+    assert_eq!(count("digits-001", "data"), 50, "validation is left out");
+    let ran = place.quick(&["--profile=5000", "--json"]);
+    assert_eq!(ran.json()["epochs"], 2);
+    let steps = count("digits-002", "step");
+    assert!((60..200).contains(&steps), "{steps} steps");
+    let short = place.quick(&["--profile", "--set", "batch_size=10000"]);
+    assert!(short.stderr.contains("nothing was profiled: the run ended before the end of step 3"), "{}", short.stderr);
+    assert!(!place.path("runs/digits-003/profile.json").exists());
+}
+
+#[test]
+fn a_wrong_number_of_profiled_steps_is_a_usage_error() {
+    let place = Place::new();
+    place.quick(&["--profile", "0"]).fails(2, &["--profile", "at least one step"]);
+    place.quick(&["--profile=-3"]).fails(2, &["--profile", "a number of steps"]);
+    place.run(&["train", "--profile", "digits"]).fails(2, &["'digits'", "the recipe comes before --profile"]);
+    assert!(!place.path("runs").exists());
+}
+
 #[test]
 fn predict_prints_the_probabilities_of_images() {
     let place = Place::new();

@@ -130,7 +130,8 @@ element!(bool, Bool, |v| v != 0.0, |v| if v { 1.0 } else { 0.0 });
 #[macro_export]
 #[doc(hidden)]
 macro_rules! dispatch_float {
-    ($dtype:expr, $op:expr, $t:ident => $body:expr) => {
+    ($dtype:expr, $op:expr, $t:ident => $body:expr) => {{
+        let _span = $crate::profiler::dispatch($op);
         match $dtype {
             $crate::DType::F32 => {
                 type $t = f32;
@@ -142,14 +143,15 @@ macro_rules! dispatch_float {
             }
             other => $crate::fail($op, format_args!("needs f32 or f64 elements, got {other}; convert with to_dtype")),
         }
-    };
+    }};
 }
 
 /// Runs `$body` with `$t` bound to f32, f64, i64, i32 or u8.
 #[macro_export]
 #[doc(hidden)]
 macro_rules! dispatch_num {
-    ($dtype:expr, $op:expr, $t:ident => $body:expr) => {
+    ($dtype:expr, $op:expr, $t:ident => $body:expr) => {{
+        let _span = $crate::profiler::dispatch($op);
         match $dtype {
             $crate::DType::F32 => {
                 type $t = f32;
@@ -173,14 +175,15 @@ macro_rules! dispatch_num {
             }
             other => $crate::fail($op, format_args!("does not compute in {other}; convert with to_dtype")),
         }
-    };
+    }};
 }
 
 /// Runs `$body` with `$t` bound to an unsigned integer as wide as an element: for moving bits.
 #[macro_export]
 #[doc(hidden)]
 macro_rules! dispatch_any {
-    ($dtype:expr, $t:ident => $body:expr) => {
+    ($dtype:expr, $t:ident => $body:expr) => {{
+        let _span = $crate::profiler::moving();
         match $dtype.size() {
             8 => {
                 type $t = u64;
@@ -199,5 +202,5 @@ macro_rules! dispatch_any {
                 $body
             }
         }
-    };
+    }};
 }

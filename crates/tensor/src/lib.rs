@@ -18,6 +18,7 @@ mod kernels;
 pub mod memory;
 mod ops;
 pub mod optim_kernels;
+pub mod profiler;
 mod random;
 pub mod scope;
 mod shape;

@@ -4,6 +4,7 @@
 //! the operating system for nothing. Blocks are zeroed when they are first obtained, so memory handed
 //! out always holds initialised (if stale) values.
 
+use crate::profiler;
 use std::alloc::{Layout, alloc_zeroed, dealloc, handle_alloc_error};
 use std::ptr::NonNull;
 use std::sync::Mutex;
@@ -56,6 +57,7 @@ fn class_bytes(class: usize) -> usize {
 
 impl Block {
     pub fn new(bytes: usize) -> Block {
+        profiler::took(bytes);
         let class = class_of(bytes);
         let size = class_bytes(class);
         let cached = FREE.lock().unwrap_or_else(|e| e.into_inner()).0[class].pop();

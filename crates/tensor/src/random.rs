@@ -64,6 +64,7 @@ fn streams(s: RngState) -> impl Fn(usize) -> Xoshiro256PlusPlus + Sync {
 /// Fills a tensor piece by piece.
 fn fill(shape: Shape, f: impl Fn(&mut Xoshiro256PlusPlus, &mut [f32]) + Sync) -> Tensor {
     let stream = draw();
+    let _span = crate::profiler::span("random");
     Tensor::build::<f32>(shape, |out| par::for_each_chunk_mut(out, GRAIN, |c, piece| f(&mut stream(c), piece)))
 }
 

@@ -1,5 +1,6 @@
 //! The path of the layer that is running, for error messages, graphs and anomaly reports.
 
+use crate::profiler::{self, Span};
 use std::cell::RefCell;
 use std::sync::Arc;
 
@@ -9,12 +10,19 @@ thread_local! {
 
 /// While this value lives, operations on this thread belong to the layer it names.
 #[must_use = "the scope ends when this value is dropped"]
-pub struct ScopeGuard(std::marker::PhantomData<*const ()>);
+pub struct ScopeGuard(#[allow(dead_code, reason = "its end is the end of the span")] Span);
 
 /// Enters the layer with the full path `path` (such as `layer3.1.conv2`).
 pub fn enter(path: Arc<str>) -> ScopeGuard {
+    let span = profiler::layer(&path);
     STACK.with_borrow_mut(|s| s.push(path));
-    ScopeGuard(std::marker::PhantomData)
+    ScopeGuard(span)
+}
+
+/// As [`enter`], for operations that belong to the layer but are not its forward pass.
+pub(crate) fn resume(path: Arc<str>) -> ScopeGuard {
+    STACK.with_borrow_mut(|s| s.push(path));
+    ScopeGuard(Span::OFF)
 }
 
 impl Drop for ScopeGuard {

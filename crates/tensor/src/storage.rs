@@ -3,6 +3,7 @@
 use crate::deferred::{self, Deferred};
 use crate::dtype::{DType, Element};
 use crate::memory::Block;
+use crate::profiler;
 use memmap2::Mmap;
 use std::any::Any;
 use std::marker::PhantomData;
@@ -63,12 +64,15 @@ impl Storage {
     /// Storage with arbitrary (initialised) content, filled by `f` before anyone else sees it.
     pub fn build<T: Plain>(dtype: DType, len: usize, f: impl FnOnce(&mut [T])) -> Arc<Storage> {
         debug_assert_eq!(dtype.size(), size_of::<T>());
-        Arc::new(Storage::from_buffer(Storage::fill(len, f), dtype, len))
+        let storage = Arc::new(Storage::from_buffer(Storage::fill(len, f), dtype, len));
+        profiler::built(&storage);
+        storage
     }
 
     /// A buffer from the pool that `f` has filled.
     pub fn fill<T: Plain>(len: usize, f: impl FnOnce(&mut [T])) -> Buffer {
         let bytes = len.checked_mul(size_of::<T>()).expect("a tensor's size fits in memory");
+        let _span = profiler::fill();
         let block = Block::new(bytes);
         // SAFETY: the block holds at least `bytes` initialised, 64-byte aligned bytes with no other owner.
         f(unsafe { std::slice::from_raw_parts_mut(block.ptr().cast::<T>(), len) });
@@ -125,7 +129,10 @@ impl Storage {
     pub fn adopt<T: Element>(mut v: Vec<T>) -> Arc<Storage> {
         let (ptr, len) = (v.as_mut_ptr().cast::<u8>(), v.len());
         let buffer = Buffer { ptr, bytes: len * size_of::<T>(), owner: Owner::Adopted(Box::new(v)) };
-        Arc::new(Storage::from_buffer(buffer, T::DTYPE, len))
+        profiler::took(len * size_of::<T>());
+        let storage = Arc::new(Storage::from_buffer(buffer, T::DTYPE, len));
+        profiler::built(&storage);
+        storage
     }
 
     /// Elements inside a file mapping. The caller has checked bounds and alignment.

@@ -1,10 +1,12 @@
 //! From a recipe to a finished run directory, and back from a run directory to a model.
 
+use crate::callback::Callback;
 use crate::checkpoint::{self, Card};
 use crate::datasets::{self, Splits};
 use crate::error::{Result, TrainError};
 use crate::metrics::Confusion;
 use crate::plots;
+use crate::profiling::Profiling;
 use crate::recipe::Recipe;
 use crate::run_dir::RunDir;
 use crate::trainer::{self, Trainer};
@@ -54,11 +56,20 @@ pub struct Summary {
     pub interrupted: bool,
 }
 
-/// Trains as `recipe` says, in a new directory under `out`; `interrupt` ends the run after the current step.
+/// What does not change the result of a run.
+#[derive(Clone, Debug, Default)]
+pub struct Watch {
+    /// Ends the run after the current step once it is set.
+    pub interrupt: Arc<AtomicBool>,
+    /// How many steps are profiled after the first two.
+    pub profile: Option<usize>,
+}
+
+/// Trains as `recipe` says, in a new directory under `out`.
 ///
 /// # Errors
 /// Unreadable data, an unwritable directory, a loss that is no number.
-pub fn train(recipe: &Recipe, out: &Path, interrupt: Arc<AtomicBool>) -> Result<Summary> {
+pub fn train(recipe: &Recipe, out: &Path, watch: Watch) -> Result<Summary> {
     let start = Instant::now();
     let splits = datasets::load(&recipe.data, recipe.batch_size, recipe.seed)?;
     gradus_tensor::manual_seed(recipe.seed);
@@ -67,6 +78,8 @@ pub fn train(recipe: &Recipe, out: &Path, interrupt: Arc<AtomicBool>) -> Result<
     dir.write(CONFIG, recipe.to_toml())?;
     eprintln!("{}", opening(recipe, &*model, &splits, &dir));
     let card = Card::new(recipe, &splits);
+    let report = Report::new();
+    let profiling = watch.profile.map(|steps| Profiling::new(&dir, steps, report.printer()));
     let mut trainer = Trainer {
         model: &*model,
         optimizer: recipe.optimizer.init(model.parameters()),
@@ -77,10 +90,11 @@ pub fn train(recipe: &Recipe, out: &Path, interrupt: Arc<AtomicBool>) -> Result<
             Box::new(NanGuard { dir: &dir }),
             Box::new(MetricsLog { dir: &dir }),
             Box::new(Checkpoints { dir: &dir, card }),
-            Box::new(Report::new()),
-            Box::new(Interrupt { flag: interrupt }),
+            Box::new(report),
+            Box::new(Interrupt { flag: watch.interrupt }),
         ],
     };
+    trainer.callbacks.extend(profiling.map(|p| Box::new(p) as Box<dyn Callback + '_>));
     let done = trainer.fit(&splits.train, &splits.validation)?;
     let best = best_epoch(&done.history);
     let mut summary = Summary {

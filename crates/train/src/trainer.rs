@@ -8,7 +8,7 @@ use crate::schedule::Schedule;
 use gradus_data::DataLoader;
 use gradus_nn::Forward;
 use gradus_nn::optim::Optimizer;
-use gradus_tensor::{Tensor, no_grad};
+use gradus_tensor::{Tensor, no_grad, profiler::record_function};
 use std::time::Instant;
 
 /// A model, how it learns, and who watches.
@@ -44,10 +44,11 @@ impl<'a> Trainer<'a> {
                 at.lr = base_lr * self.schedule.factor(done, at.epochs);
                 self.optimizer.set_lr(at.lr);
                 self.optimizer.zero_grad();
-                let outputs = self.model.forward(&images);
-                let loss = self.loss.of(&outputs, &labels);
+                let outputs = named("forward", || self.model.forward(&images));
+                let loss = named("loss", || self.loss.of(&outputs, &labels));
                 let batch = Batch { images: &images, labels: &labels, loss: loss.item_f64() };
-                at.running.add(batch.loss, correct(&outputs, &labels), images.size(0));
+                let right = named("metrics", || correct(&outputs, &labels));
+                at.running.add(batch.loss, right, images.size(0));
                 self.callbacks.iter_mut().try_for_each(|c| c.on_loss(&at, &batch))?;
                 loss.backward();
                 self.optimizer.step();
@@ -128,6 +129,12 @@ pub fn test(model: &dyn Forward, loss: Loss, data: &DataLoader, classes: usize) 
     let mut confusion = Confusion::new(classes);
     let seen = evaluate(model, loss, data, |truth, predicted| confusion.add(truth, predicted));
     (seen, confusion)
+}
+
+/// Runs `f` under a name that the profiler shows.
+fn named<R>(name: &str, f: impl FnOnce() -> R) -> R {
+    let _span = record_function(name);
+    f()
 }
 
 /// How many rows of `outputs` [N, classes] are highest at their label.

@@ -41,10 +41,20 @@ impl Report {
     }
 
     fn line(&self, text: &str) {
-        match &self.bar {
-            Some(bar) => bar.suspend(|| eprintln!("{text}")),
-            None => eprintln!("{text}"),
-        }
+        line(self.bar.as_ref(), text);
+    }
+
+    /// Prints lines without tearing the bar.
+    pub fn printer(&self) -> impl Fn(&str) + use<> {
+        let bar = self.bar.clone();
+        move |text| line(bar.as_ref(), text)
+    }
+}
+
+fn line(bar: Option<&ProgressBar>, text: &str) {
+    match bar {
+        Some(bar) => bar.suspend(|| eprintln!("{text}")),
+        None => eprintln!("{text}"),
     }
 }
 

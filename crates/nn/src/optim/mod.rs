@@ -40,7 +40,7 @@ pub use sgd::Sgd;
 pub use weight_noise::WeightNoise;
 
 use crate::{LoadError, StateDict};
-use gradus_tensor::Tensor;
+use gradus_tensor::{Tensor, profiler::record_function};
 use group::checked_lr;
 
 /// What changes parameters along their gradients.
@@ -161,6 +161,7 @@ pub trait Optimizer: Send {
 
     /// Forgets the gradients of all parameters.
     fn zero_grad(&self) {
+        let _span = record_function("zero_grad");
         self.param_groups().iter().flat_map(|g| &g.params).for_each(Tensor::zero_grad);
     }
 }

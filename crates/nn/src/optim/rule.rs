@@ -5,6 +5,7 @@ use super::group::checked_lr;
 use super::{Optimizer, ParamGroup};
 use crate::module::{Misshapen, Mistyped};
 use crate::{LoadError, StateDict};
+use gradus_tensor::profiler::{Pass, record_pass};
 use gradus_tensor::{DType, Tensor, no_grad};
 use std::collections::HashSet;
 
@@ -231,6 +232,7 @@ impl<R: Rule> Optimizer for Descent<R> {
     /// # Panics
     /// If options do not fit each other, as Nesterov's momentum without momentum.
     fn step(&mut self) {
+        let _span = record_pass("optimizer.step", Pass::Update);
         self.rule.check();
         let mut states = self.states.iter_mut();
         for group in &self.groups {

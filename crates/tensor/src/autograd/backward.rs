@@ -2,7 +2,7 @@
 
 use super::rows::Gradient;
 use super::{Ctx, Vertex, is_grad_enabled, set_grad_enabled};
-use crate::{Tensor, fail};
+use crate::{Tensor, fail, profiler, scope};
 use std::cell::RefCell;
 use std::collections::HashSet;
 use std::sync::Arc;
@@ -144,6 +144,7 @@ impl Pass<'_> {
     /// Runs from the roots; returns the gradients of the targets, if there are any.
     #[track_caller]
     fn run(&self, roots: Vec<(Arc<Vertex>, Tensor)>) -> Vec<Option<Tensor>> {
+        let _span = profiler::record_pass("backward", profiler::Pass::Backward);
         let order = collect(&roots);
         let at = |v: &Vertex| order.binary_search_by(|o| v.seq.cmp(&o.seq)).ok();
         let wanted = self.wanted(&order, &at);
@@ -220,7 +221,8 @@ impl Pass<'_> {
                 Tensor::from_parts(storage, layout, self.create_graph.then(|| v.clone()))
             })
         };
-        let _scope = v.scope.clone().map(crate::scope::enter);
+        let _scope = v.scope.clone().map(scope::resume);
+        let _span = profiler::vertex(v.op);
         let ctx =
             Ctx { grad, output, edges: &v.edges, wanted, results: RefCell::new(Vec::with_capacity(v.edges.len())) };
         rule_ref(&ctx);

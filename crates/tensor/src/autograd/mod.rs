@@ -18,7 +18,7 @@ pub use trace::{Traced, trace};
 
 use crate::shape::{Layout, Shape};
 use crate::storage::Storage;
-use crate::{DType, Tensor, fail, scope};
+use crate::{DType, Tensor, fail, profiler, scope};
 use rows::{Gradient, Rows};
 use std::cell::{Cell, RefCell};
 use std::ops::Deref;
@@ -376,6 +376,7 @@ fn attach(
 ) -> Tensor {
     anomaly::inspect(op, &out);
     trace::note(op, &out);
+    profiler::note(op, &out, inputs);
     if !is_grad_enabled() || !inputs.iter().any(|t| t.requires_grad()) {
         return out;
     }
