@@ -36,7 +36,7 @@ fn heavy_workloads_make_finite_steps() {
 fn names_are_unique_and_chosen_by_their_beginning_or_group() {
     let names: HashSet<&str> = WORKLOADS.iter().map(|w| w.name).collect();
     assert_eq!(names.len(), WORKLOADS.len());
-    let chosen = |wanted: &[&str]| {
+    let chosen = |wanted: &[&str]| -> Result<Vec<&str>, String> {
         let wanted: Vec<String> = wanted.iter().map(|s| s.to_string()).collect();
         let found = select(&wanted, Group::Core).map_err(str::to_string)?;
         Ok(found.iter().map(|w| w.name).collect::<Vec<_>>())
