@@ -1,6 +1,7 @@
 //! The arguments of the command line.
 
-use clap::{Args, Parser, Subcommand};
+use clap::{Args, Parser, Subcommand, ValueEnum};
+use gradus_bench::Phase;
 use std::path::PathBuf;
 
 /// Deep learning in Rust, from tensor to endpoint.
@@ -23,6 +24,8 @@ pub(crate) enum Command {
     Summary(SummaryArgs),
     /// The recipes, models and data sets there are
     List(ListArgs),
+    /// Time training steps and inference of some nets on this machine
+    Bench(BenchArgs),
 }
 
 #[derive(Debug, Args)]
@@ -104,5 +107,49 @@ fn steps(text: &str) -> Result<usize, String> {
         Ok(0) => Err("at least one step is profiled".to_string()),
         Ok(n) => Ok(n),
         Err(_) => Err("it is a number of steps, such as 10; the recipe comes before --profile".to_string()),
+    }
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct BenchArgs {
+    /// Workloads by name or its beginning (see --list), or the groups `core` and `more` (default: core)
+    pub(crate) workloads: Vec<String>,
+    /// Only training steps, or only inference
+    #[arg(long, value_name = "PHASE")]
+    pub(crate) phase: Option<PhaseArg>,
+    /// How long each phase of a workload is timed; ten steps at least, where they take no more than thrice as long
+    #[arg(long, value_name = "S", default_value_t = 1.0)]
+    pub(crate) seconds: f64,
+    /// Keep the result in this file
+    #[arg(long, value_name = "FILE")]
+    pub(crate) save: Option<PathBuf>,
+    /// Compare with the result that `--save` kept in this file
+    #[arg(long, value_name = "FILE")]
+    pub(crate) baseline: Option<PathBuf>,
+    /// Instead of workloads, four nets at growing batches and sequences
+    #[arg(long, conflicts_with_all = ["workloads", "save", "baseline", "list"])]
+    pub(crate) scaling: bool,
+    /// What workloads there are
+    #[arg(long)]
+    pub(crate) list: bool,
+    /// Print one JSON object on standard output, everything else on standard error
+    #[arg(long)]
+    pub(crate) json: bool,
+}
+
+#[derive(Clone, Copy, Debug, ValueEnum)]
+pub(crate) enum PhaseArg {
+    /// The whole training step
+    Train,
+    /// The forward pass without gradients
+    Infer,
+}
+
+impl From<PhaseArg> for Phase {
+    fn from(phase: PhaseArg) -> Phase {
+        match phase {
+            PhaseArg::Train => Phase::Train,
+            PhaseArg::Infer => Phase::Infer,
+        }
     }
 }

@@ -218,11 +218,11 @@ pub(crate) fn list(args: &ListArgs) -> Result<ExitCode> {
     Ok(ExitCode::SUCCESS)
 }
 
-fn print_json(value: &Value) {
+pub(crate) fn print_json(value: &Value) {
     print(&format!("{value}\n"));
 }
 
 /// Writes to standard output; a reader that went away is no failure.
-fn print(text: &str) {
+pub(crate) fn print(text: &str) {
     let _ = std::io::stdout().lock().write_all(text.as_bytes());
 }

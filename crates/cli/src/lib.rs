@@ -1,6 +1,7 @@
 //! The command line of Gradus.
 
 mod args;
+mod bench;
 mod commands;
 mod table;
 
@@ -29,6 +30,7 @@ pub fn main() -> ExitCode {
         Command::Predict(args) => commands::predict(args),
         Command::Summary(args) => commands::summary(args),
         Command::List(args) => commands::list(args),
+        Command::Bench(args) => bench::bench(args),
     };
     match result {
         Ok(code) => code,

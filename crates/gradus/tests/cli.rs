@@ -500,3 +500,63 @@ fn ctrl_c_finishes_the_step_saves_and_exits_with_130() {
     assert_eq!(place.run(&["eval", "runs/digits-001"]).code, Some(0));
     assert_eq!(place.run(&["eval", "runs/digits-001/last.safetensors"]).code, Some(0));
 }
+
+/// The smallest workload, timed for a moment.
+const QUICK_BENCH: [&str; 4] = ["bench", "w01", "--seconds", "0.05"];
+
+#[test]
+fn bench_times_a_workload_and_compares_it_with_what_was_kept() {
+    let place = Place::new();
+    let result = place.run(&[&QUICK_BENCH[..], &["--save", "before.json", "--json"]].concat()).json();
+    let readings = result["readings"].as_array().unwrap();
+    let phases: Vec<&Value> = readings.iter().map(|r| &r["phase"]).collect();
+    assert_eq!(phases, ["infer", "train"]);
+    for r in readings {
+        assert_eq!(r["workload"], "w01_mlp_b64");
+        assert_eq!(r["params"], 109_386);
+        assert!(r["ms_median"].as_f64() >= r["ms_min"].as_f64() && r["ms_min"].as_f64() > Some(0.0), "{r}");
+        assert!(r["n"].as_u64() >= Some(10) && r["gflop_s"].as_f64() > Some(0.0), "{r}");
+    }
+    assert!(result["machine"]["threads"].as_u64() >= Some(1), "{result}");
+
+    let args = [&QUICK_BENCH[..], &["--phase", "train", "--baseline", "before.json"]].concat();
+    let shown = place.run(&args);
+    assert_eq!((shown.code, shown.stderr.as_str()), (Some(0), ""));
+    let table: Vec<&str> = shown.stdout.lines().collect();
+    assert!(table[0].contains("median ms") && table[0].contains("against the baseline"), "{}", shown.stdout);
+    assert!(table[2].starts_with("w01_mlp_b64") && !shown.stdout.contains("infer"), "{}", shown.stdout);
+    assert!(["faster", "slower", "within noise"].iter().any(|word| table[2].ends_with(word)), "{}", shown.stdout);
+    let again = place.run(&[&args[..], &["--json"]].concat()).json();
+    assert!(again["readings"][0]["ratio_to_baseline"].as_f64() > Some(0.0), "{again}");
+
+    // Another number of threads is said, and so is what the baseline lacks.
+    let threads = if result["machine"]["threads"] == 1 { "2" } else { "1" };
+    let output = place.command(&args).env("GRADUS_THREADS", threads).output().unwrap();
+    let warned = Ran::new(output).stderr;
+    assert!(warned.contains("other conditions") && warned.contains(&format!("now {threads}")), "{warned}");
+    // Several workloads, each in a process of its own.
+    let other = place.run(&["bench", "w01", "m11", "--seconds", "0.05", "--baseline", "before.json"]).stdout;
+    assert_eq!(other.lines().filter(|l| l.starts_with("w01") || l.starts_with("m11")).count(), 4, "{other}");
+    assert_eq!(other.matches("not in it").count(), 2, "{other}");
+}
+
+#[test]
+fn bench_says_what_it_cannot_do() {
+    let place = Place::new();
+    fs::write(place.path("broken.json"), "{\"gradus\": 1}").unwrap();
+    place
+        .run(&["bench", "w5_resnet18_cifar"])
+        .fails(2, &["w5_resnet18_cifar", "did you mean `w05_resnet18_cifar_b16`?"]);
+    place.run(&["bench", "w01", "--seconds", "0"]).fails(2, &["--seconds", "positive"]);
+    place.run(&["bench", "w01", "--baseline", "none.json"]).fails(1, &["cannot read the baseline", "none.json"]);
+    place.run(&["bench", "w01", "--baseline", "broken.json"]).fails(1, &["broken.json", "is no baseline"]);
+    let missing = place.run(&[&QUICK_BENCH[..], &["--save", "no/where.json"]].concat());
+    assert_eq!(missing.code, Some(1));
+    assert!(missing.stderr.contains("cannot write the baseline `no/where.json`"), "{}", missing.stderr);
+    assert!(missing.stdout.contains("w01_mlp_b64"), "{}", missing.stdout);
+
+    let listed = place.run(&["bench", "--list"]).stdout;
+    assert!(listed.contains("m13_gpt_b4") && listed.contains("core"), "{listed}");
+    let listed = place.run(&["bench", "--list", "--json"]).json();
+    assert!(listed["workloads"].as_array().unwrap().len() > 30, "{listed}");
+}

@@ -15,9 +15,9 @@ const MAY_USE: [(&str, &[&str]); 9] = [
     ("data", &["tensor"]),
     ("models", &["tensor", "nn"]),
     ("train", &["tensor", "nn", "data", "models"]),
-    ("cli", &["tensor", "nn", "data", "models", "train"]),
+    ("bench", &["tensor", "nn"]),
+    ("cli", &["tensor", "nn", "data", "models", "train", "bench"]),
     ("gradus", &["tensor", "nn", "data", "models", "train", "cli"]),
-    ("bench", &["gradus"]),
 ];
 const FILE_LINES: usize = 800;
 const MODEL_FILE_LINES: usize = 350;

@@ -7,6 +7,8 @@
 //! result has all of them computed in one pass ([`Finish`]). Nothing else knows: a storage that is read is
 //! computed first, and one that is written to first has those computed that still depend on it.
 //!
+//! While a profile is taken, each operation is computed by itself, so that each has its time.
+//!
 //! A result that somebody still holds when a later one is read is computed by itself, and the later one from
 //! it, so nothing heavy is ever done twice.
 
@@ -18,7 +20,7 @@ use crate::kernels::micro::Float;
 use crate::ops::matmul::multiply;
 use crate::shape::{Layout, Shape};
 use crate::storage::{Plain, Storage};
-use crate::{Tensor, dispatch_float};
+use crate::{Tensor, dispatch_float, profiler};
 use std::sync::atomic::{AtomicUsize, Ordering::SeqCst};
 use std::sync::{Arc, Mutex, Weak};
 
@@ -258,7 +260,7 @@ fn start(source: Source, along: Along, tail: Tail, dtype: DType, shape: Shape) -
     }
     let deferred = Deferred { source, along, tail, earlier: Vec::new(), depth: deepest + 1 };
     let t = deferred.tensor(dtype, shape);
-    if shape.numel() < LEAST {
+    if shape.numel() < LEAST || profiler::is_running() {
         t.0.storage.compute();
     }
     t

@@ -29,6 +29,7 @@ pub use autograd::{is_grad_enabled, no_grad, set_grad_enabled};
 pub use dtype::{DType, Element};
 pub use half::{bf16, f16};
 pub use kernels::par::{set_threads, threads};
+pub use kernels::simd::instruction_set;
 pub use ops::conv::ConvConfig;
 pub use ops::interpolate::Interpolation;
 pub use ops::layout::ImageLayout;

@@ -25,7 +25,6 @@ pub(crate) struct Finish<'a, T> {
 
 impl<'a, T: Float> Finish<'a, T> {
     /// Leaves results as they are.
-    #[cfg(test)]
     pub const NOTHING: Finish<'a, T> = Finish { scale: None, shift: None, residual: None, then: None };
 
     /// Adds a bias, if there is one.

@@ -72,6 +72,16 @@ fn detect() -> Level {
     Level::Portable
 }
 
+/// The name of the instruction set in use: `portable`, `neon`, `avx2` or `avx512`.
+pub fn instruction_set() -> &'static str {
+    match level() {
+        Level::Portable => "portable",
+        Level::Neon => "neon",
+        Level::Avx2 => "avx2",
+        Level::Avx512 => "avx512",
+    }
+}
+
 /// Runs `f` compiled for the instruction set in use.
 ///
 /// The closure must be inlined to profit: keep it small, call only `#[inline(always)]` functions in

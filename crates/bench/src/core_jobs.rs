@@ -1,89 +1,15 @@
-//! The workloads, as rows: a name and how to build it.
+//! The core workloads: how each is built.
 
-use crate::nets::*;
-use gradus::prelude::*;
+use crate::core_nets::*;
+use crate::job::{Job, Task, adam, classifier, indices, labels};
+use crate::prelude::*;
 
-/// A row of the table.
-pub struct Workload {
-    pub name: &'static str,
-    pub build: fn() -> Box<dyn Job>,
-}
-
-/// A model with fixed data and its optimiser.
-pub trait Job {
-    fn model(&self) -> &dyn Module;
-    /// One step; the loss before it.
-    fn train_step(&mut self) -> f32;
-    /// The sum of the output.
-    fn infer_step(&self) -> f32;
-}
-
-pub const WORKLOADS: &[Workload] = &[
-    Workload { name: "w01_mlp_b64", build: mlp },
-    Workload { name: "w02_mlp_wide_b128", build: mlp_wide },
-    Workload { name: "w03_cnn_mnist_b64", build: cnn_mnist },
-    Workload { name: "w04_cnn_cifar_b32", build: cnn_cifar },
-    Workload { name: "w05_resnet18_cifar_b16", build: resnet18 },
-    Workload { name: "w06_char_lstm_b32", build: char_lstm },
-    Workload { name: "w07_transformer_b8", build: transformer },
-    Workload { name: "w08_dcgan_b32", build: dcgan },
-    Workload { name: "w11_unet_b4", build: unet },
-    Workload { name: "w12_mobilenet_b16", build: mobilenet },
-    Workload { name: "w15_skipgram_b512", build: skipgram },
-    Workload { name: "w20_elementwise_norm_b64", build: norm_stack },
-];
-
-type Make = fn(Vec<Tensor>) -> Box<dyn Optimizer>;
-
-fn adam(params: Vec<Tensor>) -> Box<dyn Optimizer> {
-    Box::new(Adam::new(params, 1e-3))
-}
-
-/// The labels 0, 7, 14 ... modulo the number of classes.
-fn labels(n: usize, classes: i64) -> Tensor {
-    Tensor::from_vec((0..n as i64).map(|i| i * 7 % classes).collect(), [n])
-}
-
-/// A model, its optimiser, and functions of the model: the loss, and the sum of the output.
-struct Task<M, L, O> {
-    model: M,
-    optimizer: Box<dyn Optimizer>,
-    loss: L,
-    output: O,
-}
-
-impl<M: Module, L: Fn(&M) -> Tensor, O: Fn(&M) -> Tensor> Job for Task<M, L, O> {
-    fn model(&self) -> &dyn Module {
-        &self.model
-    }
-
-    fn train_step(&mut self) -> f32 {
-        self.optimizer.zero_grad();
-        let loss = (self.loss)(&self.model);
-        loss.backward();
-        self.optimizer.step();
-        loss.item()
-    }
-
-    fn infer_step(&self) -> f32 {
-        no_grad(|| (self.output)(&self.model).item())
-    }
-}
-
-/// The cross entropy of logits.
-fn classifier(model: impl Forward + 'static, input: Tensor, labels: Tensor, make: Make) -> Box<dyn Job> {
-    let optimizer = make(model.parameters());
-    let x = input.clone();
-    let loss = move |m: &_| cross_entropy(&Forward::forward(m, &x), &labels);
-    Box::new(Task { model, optimizer, loss, output: move |m: &_| Forward::forward(m, &input).sum() })
-}
-
-fn mlp() -> Box<dyn Job> {
+pub(crate) fn mlp() -> Box<dyn Job> {
     let model = sequential![Linear::new(784, 128), ReLU, Linear::new(128, 64), ReLU, Linear::new(64, 10)];
     classifier(model, Tensor::randn([64, 784]), labels(64, 10), |p| Box::new(Sgd::new(p, 3e-3)))
 }
 
-fn mlp_wide() -> Box<dyn Job> {
+pub(crate) fn mlp_wide() -> Box<dyn Job> {
     let model = sequential![
         Linear::new(784, 1024),
         ReLU,
@@ -96,7 +22,7 @@ fn mlp_wide() -> Box<dyn Job> {
     classifier(model, Tensor::randn([128, 784]), labels(128, 10), adam)
 }
 
-fn cnn_mnist() -> Box<dyn Job> {
+pub(crate) fn cnn_mnist() -> Box<dyn Job> {
     let model = sequential![
         Conv2d::new(1, 32, 3).padding(1),
         ReLU,
@@ -112,7 +38,11 @@ fn cnn_mnist() -> Box<dyn Job> {
     classifier(model, Tensor::randn([64, 1, 28, 28]), labels(64, 10), adam)
 }
 
-fn cnn_cifar() -> Box<dyn Job> {
+pub(crate) fn cnn_cifar() -> Box<dyn Job> {
+    classifier(cifar_net(), Tensor::randn([32, 3, 32, 32]), labels(32, 10), adam)
+}
+
+pub(crate) fn cifar_net() -> Sequential {
     let mut model = Sequential::new();
     for (from, to) in [(3, 16), (16, 32), (32, 64)] {
         model.push(Conv2d::new(from, to, 3).padding(1));
@@ -125,27 +55,27 @@ fn cnn_cifar() -> Box<dyn Job> {
     model.push(ReLU);
     model.push(Dropout::new(0.25));
     model.push(Linear::new(500, 10));
-    classifier(model, Tensor::randn([32, 3, 32, 32]), labels(32, 10), adam)
+    model
 }
 
-fn resnet18() -> Box<dyn Job> {
+pub(crate) fn resnet18() -> Box<dyn Job> {
     classifier(ResNet18::new(), Tensor::randn([16, 3, 32, 32]), labels(16, 10), adam)
 }
 
-fn char_lstm() -> Box<dyn Job> {
+pub(crate) fn char_lstm() -> Box<dyn Job> {
     classifier(CharLstm::new(), Tensor::randn([32, 64, 83]), labels(32 * 64, 83), adam)
 }
 
-fn transformer() -> Box<dyn Job> {
+pub(crate) fn transformer() -> Box<dyn Job> {
     classifier(TokenTransformer::new(), Tensor::randn([8, 128, 256]), labels(8 * 128, 83), adam)
 }
 
-fn unet() -> Box<dyn Job> {
+pub(crate) fn unet() -> Box<dyn Job> {
     let pixels = Tensor::from_vec((0..4 * 64 * 64i64).map(|i| i * 7 % 6 % 2).collect(), [4, 64, 64]);
     classifier(UNet::new(), Tensor::randn([4, 1, 64, 64]), pixels, adam)
 }
 
-fn norm_stack() -> Box<dyn Job> {
+pub(crate) fn norm_stack() -> Box<dyn Job> {
     classifier(NormStack::new(), Tensor::randn([64, 512]), labels(64, 10), adam)
 }
 
@@ -158,7 +88,7 @@ struct Gan {
     noise: Tensor,
 }
 
-fn dcgan() -> Box<dyn Job> {
+pub(crate) fn dcgan() -> Box<dyn Job> {
     let nets = GanNets::new();
     let adam = |params| Adam::new(params, 2e-4).betas(0.5, 0.999);
     Box::new(Gan {
@@ -198,15 +128,14 @@ impl Job for Gan {
     }
 }
 
-fn mobilenet() -> Box<dyn Job> {
+pub(crate) fn mobilenet() -> Box<dyn Job> {
     classifier(MobileNet::new(), Tensor::randn([16, 3, 32, 32]), labels(16, 10), adam)
 }
 
-fn skipgram() -> Box<dyn Job> {
-    let indices =
-        |n: i64, a: i64, b: i64| Tensor::from_vec((0..n).map(|i| (i * a + b) % 20_000).collect(), [n as usize]);
-    let (center, positive) = (indices(512, 7919, 3), indices(512, 6101, 11));
-    let negative = indices(2560, 3571, 17).reshape([512, 5]);
+pub(crate) fn skipgram() -> Box<dyn Job> {
+    let words = |n, a, b| indices(n, a, b, 20_000);
+    let (center, positive) = (words(512, 7919, 3), words(512, 6101, 11));
+    let negative = words(2560, 3571, 17).reshape([512, 5]);
     let model = SkipGram::new(20_000, 128);
     let optimizer = Box::new(Sgd::new(model.parameters(), 0.1));
     let scores = move |m: &SkipGram| m.scores(&center, &positive, &negative);

@@ -1,10 +1,10 @@
-//! The networks of the workloads that are more than a list of layers, as a user would write them.
+//! The networks of the core workloads that are more than a list of layers, as a user would write them.
 
-use gradus::prelude::*;
+use crate::prelude::*;
 
 /// Two 3x3 convolutions beside a shortcut.
 #[derive(Module)]
-struct BasicBlock {
+pub(crate) struct BasicBlock {
     conv1: Conv2d,
     bn1: BatchNorm2d,
     conv2: Conv2d,
@@ -13,7 +13,7 @@ struct BasicBlock {
 }
 
 impl BasicBlock {
-    fn new(inputs: usize, outputs: usize, stride: usize) -> BasicBlock {
+    pub(crate) fn new(inputs: usize, outputs: usize, stride: usize) -> BasicBlock {
         let shortcut = || {
             let conv = Conv2d::new(inputs, outputs, 1).stride(stride).bias(false);
             sequential![conv, BatchNorm2d::new(outputs)]
@@ -41,22 +41,33 @@ impl Forward for BasicBlock {
 
 /// ResNet-18 for 32x32 pictures: a 3x3 stem without pooling.
 #[derive(Module)]
-pub struct ResNet18 {
+pub(crate) struct ResNet18 {
     net: Sequential,
 }
 
 impl ResNet18 {
-    pub fn new() -> ResNet18 {
-        let mut net = sequential![Conv2d::new(3, 64, 3).padding(1).bias(false), BatchNorm2d::new(64), ReLU];
+    pub(crate) fn new() -> ResNet18 {
+        let net = sequential![
+            Conv2d::new(3, 64, 3).padding(1).bias(false),
+            BatchNorm2d::new(64),
+            ReLU,
+            ResNet18::stages(),
+            AdaptiveAvgPool2d::new(1),
+            Flatten::new(),
+            Linear::new(512, 10)
+        ];
+        ResNet18 { net }
+    }
+
+    /// The eight blocks from 64 to 512 channels.
+    pub(crate) fn stages() -> Sequential {
+        let mut stages = Sequential::new();
         let mut inputs = 64;
         for (outputs, stride) in [(64, 1), (64, 1), (128, 2), (128, 1), (256, 2), (256, 1), (512, 2), (512, 1)] {
-            net.push(BasicBlock::new(inputs, outputs, stride));
+            stages.push(BasicBlock::new(inputs, outputs, stride));
             inputs = outputs;
         }
-        net.push(AdaptiveAvgPool2d::new(1));
-        net.push(Flatten::new());
-        net.push(Linear::new(512, 10));
-        ResNet18 { net }
+        stages
     }
 }
 
@@ -100,12 +111,12 @@ impl Forward for InvertedResidual {
 
 /// Six inverted residual blocks of MobileNetV2.
 #[derive(Module)]
-pub struct MobileNet {
+pub(crate) struct MobileNet {
     net: Sequential,
 }
 
 impl MobileNet {
-    pub fn new() -> MobileNet {
+    pub(crate) fn new() -> MobileNet {
         let mut net = sequential![Conv2d::new(3, 32, 3).padding(1).bias(false), BatchNorm2d::new(32), ReLU6];
         let mut inputs = 32;
         for (expansion, outputs, stride) in [(1, 16, 1), (6, 24, 1), (6, 24, 1), (6, 32, 2), (6, 32, 1), (6, 64, 2)] {
@@ -127,13 +138,13 @@ impl Forward for MobileNet {
 
 /// Skip-gram with negative sampling: one table for the words, one for their contexts.
 #[derive(Module)]
-pub struct SkipGram {
+pub(crate) struct SkipGram {
     words: Embedding,
     contexts: Embedding,
 }
 
 impl SkipGram {
-    pub fn new(vocabulary: usize, width: usize) -> SkipGram {
+    pub(crate) fn new(vocabulary: usize, width: usize) -> SkipGram {
         let (words, contexts) = (Embedding::new(vocabulary, width), Embedding::new(vocabulary, width));
         let bound = 0.5 / width as f64;
         init::uniform_(&words.weight, -bound, bound);
@@ -142,7 +153,7 @@ impl SkipGram {
     }
 
     /// The scores `[N]` of the true contexts and `[N, K]` of the drawn ones.
-    pub fn scores(&self, center: &Tensor, positive: &Tensor, negative: &Tensor) -> (Tensor, Tensor) {
+    pub(crate) fn scores(&self, center: &Tensor, positive: &Tensor, negative: &Tensor) -> (Tensor, Tensor) {
         let v = self.words.forward(center); // [N, width]
         let true_scores = (&v * self.contexts.forward(positive)).sum_dim(1, false); // [N]
         let drawn = self.contexts.forward(negative).bmm(&v.unsqueeze(2)); // [N, K, width] x [N, width, 1]
@@ -152,13 +163,13 @@ impl SkipGram {
 
 /// Two LSTM layers over characters, and the scores of the next one at every step.
 #[derive(Module)]
-pub struct CharLstm {
+pub(crate) struct CharLstm {
     lstm: LSTM,
     fc: Linear,
 }
 
 impl CharLstm {
-    pub fn new() -> CharLstm {
+    pub(crate) fn new() -> CharLstm {
         CharLstm { lstm: LSTM::new(83, 256).num_layers(2).batch_first(true), fc: Linear::new(256, 83) }
     }
 }
@@ -172,13 +183,13 @@ impl Forward for CharLstm {
 
 /// Four encoder layers and the scores of every token.
 #[derive(Module)]
-pub struct TokenTransformer {
+pub(crate) struct TokenTransformer {
     encoder: TransformerEncoder,
     fc: Linear,
 }
 
 impl TokenTransformer {
-    pub fn new() -> TokenTransformer {
+    pub(crate) fn new() -> TokenTransformer {
         let layer = || TransformerEncoderLayer::new(256, 8).dim_feedforward(1024).dropout(0.0).batch_first(true);
         TokenTransformer { encoder: TransformerEncoder::new(layer, 4), fc: Linear::new(256, 83) }
     }
@@ -192,13 +203,13 @@ impl Forward for TokenTransformer {
 
 /// The two nets of DCGAN for 32x32 pictures.
 #[derive(Module)]
-pub struct GanNets {
-    pub generator: Sequential,
-    pub discriminator: Sequential,
+pub(crate) struct GanNets {
+    pub(crate) generator: Sequential,
+    pub(crate) discriminator: Sequential,
 }
 
 impl GanNets {
-    pub fn new() -> GanNets {
+    pub(crate) fn new() -> GanNets {
         let up = |inputs, outputs, stride, padding| {
             let layer = ConvTranspose2d::new(inputs, outputs, 4).stride(stride).padding(padding).bias(false);
             init::normal_(&layer.weight, 0.0, 0.02);
@@ -242,7 +253,7 @@ fn double_conv(inputs: usize, outputs: usize) -> Sequential {
 
 /// A U-Net of three resolutions.
 #[derive(Module)]
-pub struct UNet {
+pub(crate) struct UNet {
     down1: Sequential,
     down2: Sequential,
     middle: Sequential,
@@ -255,7 +266,7 @@ pub struct UNet {
 }
 
 impl UNet {
-    pub fn new() -> UNet {
+    pub(crate) fn new() -> UNet {
         UNet {
             down1: double_conv(1, 32),
             down2: double_conv(32, 64),
@@ -283,13 +294,13 @@ impl Forward for UNet {
 
 /// Six residual layers of a product, layer normalisation, GELU and dropout.
 #[derive(Module)]
-pub struct NormStack {
+pub(crate) struct NormStack {
     layers: Vec<Sequential>,
     fc: Linear,
 }
 
 impl NormStack {
-    pub fn new() -> NormStack {
+    pub(crate) fn new() -> NormStack {
         let layer = || sequential![Linear::new(512, 512), LayerNorm::new(512), GELU::new(), Dropout::new(0.1)];
         NormStack { layers: (0..6).map(|_| layer()).collect(), fc: Linear::new(512, 10) }
     }
