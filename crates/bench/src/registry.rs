@@ -89,7 +89,7 @@ pub const WORKLOADS: &[Workload] = &[
 ///
 /// # Errors
 /// The first wanted name that nothing begins with.
-pub fn select<'a>(wanted: &'a [String], default: Group) -> Result<Vec<&'static Workload>, &'a str> {
+pub fn select(wanted: &[String], default: Group) -> Result<Vec<&'static Workload>, &str> {
     let fits = |w: &Workload, name: &str| w.name.starts_with(name) || w.group.name() == name;
     if let Some(unknown) = wanted.iter().find(|name| !WORKLOADS.iter().any(|w| fits(w, name))) {
         return Err(unknown);

@@ -20,7 +20,7 @@ use crate::kernels::micro::Float;
 use crate::ops::matmul::multiply;
 use crate::shape::{Layout, Shape};
 use crate::storage::{Plain, Storage};
-use crate::{Tensor, dispatch_float, profiler};
+use crate::{Tensor, dispatch_float, match_float, profiler};
 use std::sync::atomic::{AtomicUsize, Ordering::SeqCst};
 use std::sync::{Arc, Mutex, Weak};
 
@@ -180,16 +180,14 @@ impl Deferred {
         self.tail.with::<T, _>(|finish| match &self.source {
             Source::Conv { shape, x, w } => conv_forward(shape, &x.read::<T>(), &w.read::<T>(), finish, out),
             Source::ConvTranspose { shape, x, w } => {
-                conv_backward_input(shape, &x.read::<T>(), &w.read::<T>(), out);
-                finish::in_place(self.along, finish, out);
+                conv_backward_input(shape, &x.read::<T>(), &w.read::<T>(), finish, out);
             }
             Source::Linear { x, w } => {
-                let (bias, rest) = match finish.scale {
-                    None => (finish.shift, Finish { shift: None, ..*finish }),
-                    Some(_) => (None, *finish),
-                };
-                multiply::<T>(x, w, bias, out);
-                finish::in_place(self.along, &rest, out);
+                if finish.scale.is_none() {
+                    return multiply::<T>(x, w, finish, out);
+                }
+                multiply::<T>(x, w, &Finish::NOTHING, out);
+                finish::in_place(self.along, finish, out);
             }
             Source::Centred { x, mean } => {
                 let mean = mean.as_ref().map(|m| m.iter().map(|&v| <T as Float>::from_f64(v)).collect::<Vec<T>>());
@@ -269,7 +267,7 @@ fn start(source: Source, along: Along, tail: Tail, dtype: DType, shape: Shape) -
 /// The numbers of a tensor of one dimension.
 fn numbers(t: &Tensor) -> Vec<f64> {
     let t = t.contiguous_data();
-    dispatch_float!(t.dtype(), "deferred", T => t.read::<T>().iter().map(|&v| Float::to_f64(v)).collect())
+    match_float!(t.dtype(), "deferred", T => t.read::<T>().iter().map(|&v| Float::to_f64(v)).collect())
 }
 
 fn bias_tail(bias: Option<&Tensor>) -> Tail {
@@ -372,7 +370,7 @@ fn follow(x: &Tensor, fits: impl Fn(&Deferred) -> bool, step: impl Fn() -> Step)
 /// Refuses element types other than f32 and f64, as an operation that computes at once does.
 #[track_caller]
 pub(crate) fn check_float(op: &'static str, t: &Tensor) {
-    dispatch_float!(t.dtype(), op, T => { let _: Option<T> = None; })
+    match_float!(t.dtype(), op, T => { let _: Option<T> = None; })
 }
 
 #[cfg(test)]

@@ -126,12 +126,21 @@ element!(i32, I32, |v| v as i32, |v| v as f64);
 element!(u8, U8, |v| v as u8, |v| v as f64);
 element!(bool, Bool, |v| v != 0.0, |v| if v { 1.0 } else { 0.0 });
 
-/// Runs `$body` with `$t` bound to f32 or f64; any other type is refused in the name of `$op`.
+/// Runs `$body` as the kernel of `$op`, with `$t` bound to f32 or f64; any other type is refused in the name of `$op`.
 #[macro_export]
 #[doc(hidden)]
 macro_rules! dispatch_float {
     ($dtype:expr, $op:expr, $t:ident => $body:expr) => {{
         let _span = $crate::profiler::dispatch($op);
+        $crate::match_float!($dtype, $op, $t => $body)
+    }};
+}
+
+/// As [`dispatch_float`] for what is no operation by itself.
+#[macro_export]
+#[doc(hidden)]
+macro_rules! match_float {
+    ($dtype:expr, $op:expr, $t:ident => $body:expr) => {
         match $dtype {
             $crate::DType::F32 => {
                 type $t = f32;
@@ -143,7 +152,7 @@ macro_rules! dispatch_float {
             }
             other => $crate::fail($op, format_args!("needs f32 or f64 elements, got {other}; convert with to_dtype")),
         }
-    }};
+    };
 }
 
 /// Runs `$body` with `$t` bound to f32, f64, i64, i32 or u8.

@@ -64,6 +64,7 @@ impl Storage {
     /// Storage with arbitrary (initialised) content, filled by `f` before anyone else sees it.
     pub fn build<T: Plain>(dtype: DType, len: usize, f: impl FnOnce(&mut [T])) -> Arc<Storage> {
         debug_assert_eq!(dtype.size(), size_of::<T>());
+        let _span = profiler::fill();
         let storage = Arc::new(Storage::from_buffer(Storage::fill(len, f), dtype, len));
         profiler::built(&storage);
         storage
@@ -72,7 +73,6 @@ impl Storage {
     /// A buffer from the pool that `f` has filled.
     pub fn fill<T: Plain>(len: usize, f: impl FnOnce(&mut [T])) -> Buffer {
         let bytes = len.checked_mul(size_of::<T>()).expect("a tensor's size fits in memory");
-        let _span = profiler::fill();
         let block = Block::new(bytes);
         // SAFETY: the block holds at least `bytes` initialised, 64-byte aligned bytes with no other owner.
         f(unsafe { std::slice::from_raw_parts_mut(block.ptr().cast::<T>(), len) });
@@ -119,7 +119,9 @@ impl Storage {
             return;
         }
         let how = how.take().expect("an earlier attempt to compute this tensor panicked");
+        let _span = profiler::span("deferred");
         let buffer = how.run(self.dtype, self.len);
+        profiler::built(self);
         *self.buffer.write().unwrap_or_else(|e| e.into_inner()) = buffer;
         self.waiting.store(false, Release);
         deferred::no_longer_waiting();

@@ -1,7 +1,7 @@
 //! What the profiler records, and that it records nothing when it is not asked.
 
 use gradus_tensor::profiler::{self, Event, Kind, Pass, Profile, Profiler, profile, record_function};
-use gradus_tensor::{Shape, Tensor, no_grad, scope};
+use gradus_tensor::{ConvConfig, Shape, Tensor, no_grad, scope};
 use serde_json::Value;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::{Barrier, Mutex, MutexGuard, PoisonError};
@@ -80,6 +80,21 @@ fn operations_have_name_shape_and_bytes() {
     assert_eq!(only(&p, "copy", Kind::Operation).bytes, 8 * 32 * 4);
     assert_eq!(only(&p, "exp", Kind::Operation).shape, Some(Shape::new(&[32, 8])));
     assert_eq!(only(&p, "sum", Kind::Operation).bytes, 32 * 4);
+    well_nested(&p);
+}
+
+#[test]
+fn what_is_computed_when_it_is_read_has_its_own_name_and_time() {
+    let _alone = alone();
+    let (x, w) = (Tensor::ones([2, 3, 16, 16]), Tensor::ones([4, 3, 3, 3]));
+    let (a, b, c) = (Tensor::ones([32, 64]), Tensor::ones([64, 64]), Tensor::ones([64]));
+    let (_, p) = profile(|| (x.conv2d(&w, None, ConvConfig::default()).relu(), a.linear(&b, Some(&c)).exp()));
+    assert!(!names(&p).contains(&"deferred"), "{:?}", names(&p));
+    let conv = only(&p, "conv", Kind::Operation);
+    assert_eq!((conv.shape, conv.bytes), (Some(Shape::new(&[2, 4, 14, 14])), 2 * 4 * 14 * 14 * 4));
+    assert_eq!(only(&p, "linear", Kind::Operation).shape, Some(Shape::new(&[32, 64])));
+    assert_eq!(only(&p, "relu", Kind::Operation).bytes, conv.bytes);
+    assert!(p.events().iter().filter(|e| e.name() != "transpose").all(|e| e.duration > Duration::ZERO));
     well_nested(&p);
 }
 

@@ -11,10 +11,12 @@
 //! * gradient of the weights: rows are weights of one output channel, columns are output channels,
 //!   and the sum runs over all positions of all images.
 //!
+//! Kernels of one element and kernels as large as the input are products of matrices ([`product`]).
 //! Chunks and sums follow the shape alone, so results do not depend on the number of threads.
 
 mod depthwise;
 mod gather;
+mod product;
 mod stage;
 #[cfg(test)]
 mod tests;
@@ -147,41 +149,61 @@ impl ConvShape {
 /// If the slices do not have the sizes of `shape`.
 pub(crate) fn conv_forward<T: Float>(shape: &ConvShape, x: &[T], w: &[T], finish: &Finish<'_, T>, out: &mut [T]) {
     shape.check(x.len(), w.len(), out.len());
-    for (name, part) in [("scale", finish.scale), ("bias", finish.shift)] {
-        let right = part.is_none_or(|p| p.len() == shape.c_out);
-        assert!(right, "conv: a {name} of {} for {} channels", part.map_or(0, <[T]>::len), shape.c_out);
-    }
+    check_finish(finish, shape.c_out);
     if winograd::forward(shape, x, w, finish, out) {
         return;
     }
     let shape = shape.simplified();
-    let bias = if finish.is_bias() { finish.shift } else { None };
     if shape.is_depthwise() {
-        depthwise::forward(&shape, x, w, bias, out);
+        depthwise::forward(&shape, x, w, finish, out);
+    } else if let Some(product) = product::Product::of(&shape) {
+        product.forward(x, w, finish, out);
     } else {
-        gather::run(&gather::Gather::forward(&shape), x, w, bias, out);
-    }
-    if !finish.is_bias() && shape.out_plane() > 0 {
-        let plane = shape.out_plane();
-        par::for_each_chunk_mut(out, plane, |i, run| finish.plane(i % shape.c_out, i * plane, run));
+        gather::run(&gather::Gather::forward(&shape), x, w, finish, out);
     }
 }
 
-/// The gradient of the input: `gx[n, c, i] = sum over o, taps of w[o, c, tap] * gy[n, o, position]`
-/// for the positions whose tap reads `i`. Also the forward pass of a transposed convolution.
+/// Finishes planes that a kernel left as they were.
+fn finish_planes<T: Float>(finish: &Finish<'_, T>, channels: usize, plane: usize, out: &mut [T]) {
+    if plane > 0 && !finish.is_nothing() {
+        par::for_each_chunk_mut(out, plane, |i, run| finish.plane(i % channels, i * plane, run));
+    }
+}
+
+fn check_finish<T>(finish: &Finish<'_, T>, channels: usize) {
+    for (name, part) in [("scale", finish.scale), ("bias", finish.shift)] {
+        let right = part.is_none_or(|p| p.len() == channels);
+        assert!(right, "conv: a {name} of {} for {channels} channels", part.map_or(0, <[T]>::len));
+    }
+}
+
+/// The gradient of the input: `gx[n, c, i] = finish(sum over o, taps of w[o, c, tap] * gy[n, o, position])`
+/// for the positions whose tap reads `i`. Also the forward pass of a transposed convolution, whose bias is
+/// `finish.shift`.
 ///
 /// # Panics
 /// If the slices do not have the sizes of `shape`.
-pub fn conv_backward_input<T: Float>(shape: &ConvShape, gy: &[T], w: &[T], gx: &mut [T]) {
+pub(crate) fn conv_backward_input<T: Float>(
+    shape: &ConvShape,
+    gy: &[T],
+    w: &[T],
+    finish: &Finish<'_, T>,
+    gx: &mut [T],
+) {
     shape.check(gx.len(), w.len(), gy.len());
-    if winograd::backward_input(shape, gy, w, gx) {
+    check_finish(finish, shape.c_in);
+    if winograd::backward_input(shape, gy, w, finish, gx) {
         return;
     }
     let shape = shape.simplified();
     if shape.is_depthwise() {
-        return depthwise::backward_input(&shape, gy, w, gx);
+        depthwise::backward_input(&shape, gy, w, gx);
+        finish_planes(finish, shape.c_in, shape.in_plane(), gx);
+    } else if let Some(product) = product::Product::of(&shape) {
+        product.backward_input(gy, w, finish, gx);
+    } else {
+        gather::run(&gather::Gather::backward(&shape), gy, w, finish, gx);
     }
-    gather::run(&gather::Gather::backward(&shape), gy, w, None, gx);
 }
 
 /// The gradient of the weight: `gw[o, c, tap] = sum over n, positions of gy[n, o, position] *
@@ -202,5 +224,8 @@ pub fn conv_backward_weight<T: Float>(shape: &ConvShape, x: &[T], gy: &[T], gw: 
     if shape.is_depthwise() {
         return depthwise::backward_weight(&shape, x, gy, gw);
     }
-    weight::run(&shape, x, gy, gw);
+    match product::Product::of(&shape) {
+        Some(product) if product.is_whole() => product.backward_weight(x, gy, gw),
+        _ => weight::run(&shape, x, gy, gw),
+    }
 }

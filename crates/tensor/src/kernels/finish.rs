@@ -33,14 +33,14 @@ impl<'a, T: Float> Finish<'a, T> {
         Finish { shift: bias, ..Finish::NOTHING }
     }
 
-    /// Whether results stay as they are.
-    pub fn is_nothing(&self) -> bool {
-        self.is_bias() && self.shift.is_none()
-    }
-
     /// Whether there is nothing to do but to add a bias, if that.
     pub fn is_bias(&self) -> bool {
         self.scale.is_none() && self.residual.is_none() && self.then.is_none()
+    }
+
+    /// Whether results stay as they are.
+    pub fn is_nothing(&self) -> bool {
+        self.is_bias() && self.shift.is_none()
     }
 
     /// Finishes a run of results that belong to one channel and lie at `at` in the whole result.

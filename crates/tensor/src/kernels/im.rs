@@ -5,6 +5,8 @@ mod tests;
 
 use super::micro::Float;
 use super::par;
+use super::scratch::with_scratch;
+use super::simd;
 
 /// Elements that make a task of their own.
 const TASK: usize = 32 * 1024;
@@ -236,16 +238,37 @@ pub fn nearest<T: Float>(s: &ResizeShape, exact: bool, x: &[T], out: &mut [T]) {
     }
     let [zs, ys, xs] = [0, 1, 2].map(|i| s.nearest::<T>(i, exact));
     let (from, to): (usize, usize) = (s.input.iter().product(), s.output.iter().product());
+    let doubles = is_doubled(&xs, s.input[2]);
     for_planes(out, to, to, |plane, out| {
         let x = &x[plane * from..][..from];
-        let mut lines = out.chunks_exact_mut(xs.len());
-        for &z in &zs {
-            for (&y, line) in ys.iter().zip(&mut lines) {
-                let row = &x[(z * s.input[1] + y) * s.input[2]..][..s.input[2]];
-                line.iter_mut().zip(&xs).for_each(|(v, &at)| *v = row[at]);
-            }
-        }
+        simd::run(
+            #[inline(always)]
+            || {
+                let mut known = None;
+                for (i, (z, y)) in zs.iter().flat_map(|z| ys.iter().map(move |y| (z, y))).enumerate() {
+                    let (done, rest) = out.split_at_mut(i * xs.len());
+                    let (line, place) = (&mut rest[..xs.len()], z * s.input[1] + y);
+                    // Rows that repeat are copied.
+                    if known == Some(place) {
+                        line.copy_from_slice(&done[done.len() - xs.len()..]);
+                        continue;
+                    }
+                    known = Some(place);
+                    let row = &x[place * s.input[2]..][..s.input[2]];
+                    if doubles {
+                        line.as_chunks_mut::<2>().0.iter_mut().zip(row).for_each(|(pair, &v)| *pair = [v, v]);
+                    } else {
+                        line.iter_mut().zip(&xs).for_each(|(v, &at)| *v = row[at]);
+                    }
+                }
+            },
+        );
     });
+}
+
+/// Whether each of `n` elements is named twice, in order.
+fn is_doubled(places: &[usize], n: usize) -> bool {
+    places.len() == 2 * n && places.iter().enumerate().all(|(i, &p)| p == i / 2)
 }
 
 /// The gradient of [`nearest`].
@@ -259,15 +282,24 @@ pub fn nearest_backward<T: Float>(s: &ResizeShape, exact: bool, gy: &[T], gx: &m
     }
     let [zs, ys, xs] = [0, 1, 2].map(|i| s.nearest::<T>(i, exact));
     let (from, to): (usize, usize) = (s.input.iter().product(), s.output.iter().product());
+    let doubles = is_doubled(&xs, s.input[2]);
     for_planes(gx, from, from + to, |plane, gx| {
-        gx.fill(T::ZERO);
         let mut lines = gy[plane * to..][..to].chunks_exact(xs.len());
-        for &z in &zs {
-            for (&y, line) in ys.iter().zip(&mut lines) {
-                let row = &mut gx[(z * s.input[1] + y) * s.input[2]..][..s.input[2]];
-                line.iter().zip(&xs).for_each(|(&g, &at)| row[at] += g);
-            }
-        }
+        simd::run(
+            #[inline(always)]
+            || {
+                gx.fill(T::ZERO);
+                for (z, y) in zs.iter().flat_map(|z| ys.iter().map(move |y| (z, y))) {
+                    let Some(line) = lines.next() else { return };
+                    let row = &mut gx[(z * s.input[1] + y) * s.input[2]..][..s.input[2]];
+                    if doubles {
+                        row.iter_mut().zip(line.as_chunks::<2>().0).for_each(|(v, pair)| *v += pair[0] + pair[1]);
+                    } else {
+                        line.iter().zip(&xs).for_each(|(&g, &at)| row[at] += g);
+                    }
+                }
+            },
+        );
     });
 }
 
@@ -306,7 +338,8 @@ pub fn cubic_backward<T: Float>(s: &ResizeShape, align_corners: bool, gy: &[T], 
     blend_backward(s, |i| s.cubic::<T>(i, align_corners), gy, gx);
 }
 
-/// Each output is the sum of the inputs that the `axis`' blends name, each times its weights.
+/// Each output is the sum of the inputs that the `axis`' blends name, each times its weights: first along the rows
+/// of the input, then rows among each other.
 fn blend<T: Float, const K: usize>(s: &ResizeShape, axis: impl Fn(usize) -> Vec<Blend<T, K>>, x: &[T], out: &mut [T]) {
     s.check(x.len(), out.len());
     if out.is_empty() {
@@ -314,23 +347,49 @@ fn blend<T: Float, const K: usize>(s: &ResizeShape, axis: impl Fn(usize) -> Vec<
     }
     let [zs, ys, xs]: Blends<T, K> = [0, 1, 2].map(axis);
     let (from, to): (usize, usize) = (s.input.iter().product(), s.output.iter().product());
-    for_planes(out, to, K * K * to, |plane, out| {
+    let (ix, ox) = (s.input[2], xs.len());
+    let used = used_rows(s, &zs, &ys);
+    for_planes(out, to, K * (from / ix * ox + to), |plane, out| {
         let x = &x[plane * from..][..from];
-        let mut lines = out.chunks_exact_mut(xs.len());
-        for z in &zs {
-            for (y, line) in ys.iter().zip(&mut lines) {
-                line.fill(T::ZERO);
-                each_row(s, z, y, |row, weight| {
-                    let row = &x[row..row + s.input[2]];
-                    for (v, b) in line.iter_mut().zip(&xs) {
-                        let mut sum = b.weight[0] * row[b.from[0]];
-                        (1..K).for_each(|k| sum += b.weight[k] * row[b.from[k]]);
-                        *v += weight * sum;
+        with_scratch(from / ix * ox, |wide: &mut [T]| {
+            simd::run(
+                #[inline(always)]
+                || {
+                    for &r in &used {
+                        let (row, wide) = (&x[r * ix..][..ix], &mut wide[r * ox..][..ox]);
+                        for (v, b) in wide.iter_mut().zip(&xs) {
+                            let mut sum = b.weight[0] * row[b.from[0]];
+                            (1..K).for_each(|k| sum += b.weight[k] * row[b.from[k]]);
+                            *v = sum;
+                        }
                     }
-                });
-            }
-        }
+                    let rows = zs.iter().flat_map(|z| ys.iter().map(move |y| (z, y)));
+                    for ((z, y), line) in rows.zip(out.chunks_exact_mut(ox)) {
+                        line.fill(T::ZERO);
+                        each_row(
+                            s,
+                            z,
+                            y,
+                            #[inline(always)]
+                            |row, weight| {
+                                let row = &wide[row / ix * ox..][..ox];
+                                line.iter_mut().zip(row).for_each(|(v, &r)| *v += weight * r);
+                            },
+                        );
+                    }
+                },
+            );
+        });
     });
+}
+
+/// The rows of the input that some output blends, in order.
+fn used_rows<T: Float, const K: usize>(s: &ResizeShape, zs: &[Blend<T, K>], ys: &[Blend<T, K>]) -> Vec<usize> {
+    let mut used = vec![false; s.input[0] * s.input[1]];
+    for (z, y) in zs.iter().flat_map(|z| ys.iter().map(move |y| (z, y))) {
+        each_row(s, z, y, |row, _| used[row / s.input[2]] = true);
+    }
+    (0..used.len()).filter(|&r| used[r]).collect()
 }
 
 /// The gradient of [`blend`].
@@ -346,19 +405,38 @@ fn blend_backward<T: Float, const K: usize>(
     }
     let [zs, ys, xs]: Blends<T, K> = [0, 1, 2].map(axis);
     let (from, to): (usize, usize) = (s.input.iter().product(), s.output.iter().product());
-    for_planes(gx, from, from + K * K * to, |plane, gx| {
-        gx.fill(T::ZERO);
-        let mut lines = gy[plane * to..][..to].chunks_exact(xs.len());
-        for z in &zs {
-            for (y, line) in ys.iter().zip(&mut lines) {
-                each_row(s, z, y, |row, weight| {
-                    let row = &mut gx[row..row + s.input[2]];
-                    for (&g, b) in line.iter().zip(&xs) {
-                        (0..K).for_each(|k| row[b.from[k]] += weight * b.weight[k] * g);
+    let (ix, ox) = (s.input[2], xs.len());
+    let used = used_rows(s, &zs, &ys);
+    for_planes(gx, from, from + K * (from / ix * ox + to), |plane, gx| {
+        let gy = &gy[plane * to..][..to];
+        with_scratch(from / ix * ox, |wide: &mut [T]| {
+            simd::run(
+                #[inline(always)]
+                || {
+                    wide.fill(T::ZERO);
+                    let rows = zs.iter().flat_map(|z| ys.iter().map(move |y| (z, y)));
+                    for ((z, y), line) in rows.zip(gy.chunks_exact(ox)) {
+                        each_row(
+                            s,
+                            z,
+                            y,
+                            #[inline(always)]
+                            |row, weight| {
+                                let row = &mut wide[row / ix * ox..][..ox];
+                                row.iter_mut().zip(line).for_each(|(r, &g)| *r += weight * g);
+                            },
+                        );
                     }
-                });
-            }
-        }
+                    gx.fill(T::ZERO);
+                    for &r in &used {
+                        let (wide, row) = (&wide[r * ox..][..ox], &mut gx[r * ix..][..ix]);
+                        for (&g, b) in wide.iter().zip(&xs) {
+                            (0..K).for_each(|k| row[b.from[k]] += b.weight[k] * g);
+                        }
+                    }
+                },
+            );
+        });
     });
 }
 

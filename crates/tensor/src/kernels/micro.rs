@@ -4,6 +4,13 @@
 //! `acc[i][j] += a(i, p) * b(p, j)` with `b` a row of `NV` vectors and `a(i, p)` a broadcast scalar.
 //! The body is written once over [`Vector`] and compiled for each instruction set.
 
+pub mod dot;
+
+use dot::{DOTS, Dot, DotKernel};
+
+#[cfg(target_arch = "x86_64")]
+use super::simd::{Level, level};
+
 /// A floating-point element of the kernels: `f32` or `f64`.
 pub trait Float:
     Copy
@@ -35,6 +42,17 @@ pub trait Float:
     fn is_nan(self) -> bool;
     /// The tile kernels of the instruction set in use.
     fn tiles() -> Tiles<Self>;
+    /// Does `work` with the registers of the instruction set in use.
+    fn vectored<W: Work<Self>>(work: W);
+}
+
+/// Work that is written over registers, and compiled for each instruction set; see [`Float::vectored`].
+pub trait Work<T: Float> {
+    /// Does it. What it calls must be `#[inline(always)]`, closures given to others included.
+    ///
+    /// # Safety
+    /// The instruction set of `V` must be the machine's.
+    unsafe fn run<V: Vector<T = T>>(self);
 }
 
 /// Where the scalars `a(i, p)` of a tile lie.
@@ -101,8 +119,14 @@ pub struct Tiles<T> {
     pub max_rows: fn(Walk, usize) -> usize,
     /// The kernel for a number of rows and vectors within those limits.
     pub kernel: fn(Walk, usize, usize) -> Kernel<T>,
+    /// Most rows of the first operand in a kernel of scalar products.
+    pub max_dot_rows: usize,
+    /// The kernel of scalar products for numbers of rows of the first (within that limit) and of the second
+    /// operand (within [`DOTS`]).
+    pub dot: fn(usize, usize) -> DotKernel<T>,
     /// Transposes a block: `dst[p * dst_step + i] = src[i * src_step + p]` for the first `rows`
-    /// rows (`p`) and `cols` columns (`i`) of the result. All of `lanes` x `lanes` are read.
+    /// rows (`p`) and `cols` columns (`i`) of the result. Of each of `cols` rows of the source, `lanes` elements are
+    /// read.
     pub transpose: unsafe fn(block: &Block<T>),
     /// Copies a matrix of short rows; see [`Rows`].
     pub copy: unsafe fn(rows: &Rows<T>),
@@ -144,21 +168,74 @@ pub struct Rows<T> {
     pub pad: bool,
 }
 
-/// One SIMD register. All functions need the instruction set at run time.
-trait Vector: Copy {
+/// One SIMD register. All functions need the instruction set at run time, and their addresses must be valid.
+pub trait Vector: Copy {
+    /// Of each lane.
     type T: Float;
+    /// Elements of a register.
     const LANES: usize;
+    /// The same number in all lanes.
+    ///
+    /// # Safety
+    /// See the trait; so for all functions below.
     unsafe fn splat(v: Self::T) -> Self;
+    /// Reads all lanes.
+    ///
+    /// # Safety
+    /// See the trait.
     unsafe fn load(p: *const Self::T) -> Self;
+    /// Writes all lanes.
+    ///
+    /// # Safety
+    /// See the trait.
     unsafe fn store(self, p: *mut Self::T);
     /// Loads the first `n` lanes; the others are zero.
+    ///
+    /// # Safety
+    /// See the trait; `n` is at most `LANES`.
     unsafe fn load_first(p: *const Self::T, n: usize) -> Self;
+    /// Writes the first `n` lanes.
+    ///
+    /// # Safety
+    /// See the trait; `n` is at most `LANES`.
     unsafe fn store_first(self, p: *mut Self::T, n: usize);
+    /// Stores the first `n` lanes, most often all.
+    #[inline(always)]
+    unsafe fn store_some(self, p: *mut Self::T, n: usize) {
+        // SAFETY: the caller vouches for `n` elements.
+        unsafe { if n == Self::LANES { self.store(p) } else { self.store_first(p, n) } }
+    }
     /// `self * b + c`.
+    ///
+    /// # Safety
+    /// See the trait.
     unsafe fn fma(self, b: Self, c: Self) -> Self;
     /// Zero if negative; a NaN stays.
+    ///
+    /// # Safety
+    /// See the trait.
     unsafe fn relu(self) -> Self;
+    /// The sum of the lanes of each.
+    #[inline(always)]
+    unsafe fn sums(v: [Self; DOTS]) -> [Self::T; DOTS] {
+        v.map(|v| {
+            let mut lanes = [Self::T::ZERO; 16];
+            // SAFETY: no vector has more lanes.
+            unsafe { v.store(lanes.as_mut_ptr()) };
+            let mut n = 16;
+            while n > 1 {
+                n /= 2;
+                for i in 0..n {
+                    lanes[i] += lanes[i + n];
+                }
+            }
+            lanes[0]
+        })
+    }
     /// Asks for the cache line of an address, which need not be valid.
+    ///
+    /// # Safety
+    /// See the trait.
     unsafe fn prefetch(p: *const Self::T);
 }
 
@@ -291,7 +368,7 @@ mod x86;
 
 /// Eight elements that the compiler maps to whatever registers the machine has.
 #[derive(Clone, Copy)]
-struct Plain<T>([T; 8]);
+pub struct Plain<T>([T; 8]);
 
 impl<T: Float> Vector for Plain<T> {
     type T = T;
@@ -343,6 +420,11 @@ unsafe fn plain_tile<T: Float, const MR: usize, const NV: usize, const WALK: usi
     unsafe { body::<Plain<T>, MR, NV, WALK>(t) }
 }
 
+unsafe fn plain_dot<T: Float, const MR: usize, const NR: usize>(t: &Dot<T>) {
+    // SAFETY: forwarded from the caller; see `DotKernel`.
+    unsafe { dot::body::<Plain<T>, MR, NR>(t) }
+}
+
 unsafe fn plain_copy<T: Float>(r: &Rows<T>) {
     // SAFETY: forwarded from the caller.
     unsafe { copy_rows::<Plain<T>>(r) }
@@ -383,13 +465,20 @@ fn portable<T: Float>() -> Tiles<T> {
         max_vectors: 1,
         max_rows: |_, _| 4,
         kernel: kernel::<T>,
+        max_dot_rows: 1,
+        dot: |_, nr| match nr {
+            1 => plain_dot::<T, 1, 1>,
+            2 => plain_dot::<T, 1, 2>,
+            3 => plain_dot::<T, 1, 3>,
+            _ => plain_dot::<T, 1, 4>,
+        },
         transpose: transpose_scalar::<Plain<T>>,
         copy: plain_copy::<T>,
     }
 }
 
 macro_rules! real {
-    ($t:ident, $tiles:ident) => {
+    ($t:ident, $tiles:ident, $wide:ident, $narrow:ident) => {
         impl Float for $t {
             const ZERO: Self = 0.0;
             const ONE: Self = 1.0;
@@ -413,8 +502,21 @@ macro_rules! real {
                 }
                 portable()
             }
+            #[inline]
+            fn vectored<W: Work<$t>>(work: W) {
+                #[cfg(target_arch = "x86_64")]
+                match level() {
+                    // SAFETY: `level` found these instruction sets on this machine.
+                    Level::Avx512 => return unsafe { x86::run_wide::<x86::$wide, W>(work) },
+                    // SAFETY: as above.
+                    Level::Avx2 => return unsafe { x86::run_narrow::<x86::$narrow, W>(work) },
+                    _ => {}
+                }
+                // SAFETY: this register needs no instruction set.
+                unsafe { work.run::<Plain<$t>>() }
+            }
         }
     };
 }
-real!(f32, tiles_f32);
-real!(f64, tiles_f64);
+real!(f32, tiles_f32, F32x16, F32x8);
+real!(f64, tiles_f64, F64x8, F64x4);

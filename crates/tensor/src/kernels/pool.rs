@@ -3,12 +3,14 @@
 //! All functions work on planes: an image of `n` times `c` channels has `n * c` of them, each with
 //! three extents (1-d and 2-d ones lead with ones). Planes are independent, so threads share them.
 
+mod rows;
 #[cfg(test)]
 mod tests;
 
 use super::micro::Float;
 use super::par::{self, SharedMut};
 use super::simd;
+use rows::{Column, Windows};
 use std::ops::Range;
 
 /// Window reads that make a task of their own.
@@ -124,7 +126,37 @@ pub fn max_pool<T: Float>(s: &PoolShape, x: &[T], out: &mut [T], indices: &mut [
     if s.is_halving() {
         return halve_planes(s, x, out, indices);
     }
-    pool_max(s.planes, s.input, s.output, s.kernel.iter().product(), x, out, indices, |i, o| s.window(i, o));
+    rows::max(s, x, out, Some(indices));
+}
+
+/// [`max_pool`] without the places: for results that nobody differentiates.
+///
+/// # Panics
+/// If the slices do not have the sizes of `s`.
+pub fn max_pool_values<T: Float>(s: &PoolShape, x: &[T], out: &mut [T]) {
+    s.check(x.len(), out.len());
+    if !s.is_halving() {
+        return rows::max(s, x, out, None);
+    }
+    let (from, to): (usize, usize) = (s.input.iter().product(), s.output.iter().product());
+    let ([_, iy, ix], [_, oy, ox]) = (s.input, s.output);
+    for_planes(out, to, 4 * to, |plane, out| {
+        let x = &x[plane * from..][..from];
+        simd::run(
+            #[inline(always)]
+            || {
+                for (row, out) in out.chunks_exact_mut(ox).enumerate() {
+                    let first = (row / oy * iy + row % oy * 2) * ix;
+                    let (a, b) = (&x[first..][..2 * ox], &x[first + ix..][..2 * ox]);
+                    let pairs = a.as_chunks::<2>().0.iter().zip(b.as_chunks::<2>().0);
+                    for (o, (a, b)) in out.iter_mut().zip(pairs) {
+                        let greater = |best: T, v: T| if (v > best) | v.is_nan() { v } else { best };
+                        *o = greater(greater(greater(a[0], a[1]), b[0]), b[1]);
+                    }
+                }
+            },
+        );
+    });
 }
 
 /// Maxima over the windows that are products of `window(axis, output)`.
@@ -297,30 +329,27 @@ pub struct Divisor {
     pub fixed: Option<f64>,
 }
 
-impl Divisor {
-    /// One over the divisor of window `o`.
-    fn factor<T: Float>(&self, s: &PoolShape, o: [usize; 3]) -> T {
-        let size = |i: usize| {
-            let (start, padding) = (o[i] * s.stride[i], s.padding[i]);
-            let end = (start + s.kernel[i]).min(s.input[i] + 2 * padding);
-            let inside = end.min(s.input[i] + padding).saturating_sub(start.max(padding));
-            if self.count_include_pad { end - start } else { inside }
-        };
-        match self.fixed {
-            Some(d) => T::from_f64(1.0 / d),
-            None => T::from_f64(1.0 / (size(0) * size(1) * size(2)).max(1) as f64),
-        }
-    }
-}
-
-/// The window of output `o` of an average as input ranges.
-fn ranges(s: &PoolShape, o: [usize; 3]) -> [Range<usize>; 3] {
-    std::array::from_fn(|i| {
-        let start = o[i] * s.stride[i];
+/// The windows of an average.
+fn windows(s: &PoolShape, divisor: Divisor) -> Windows {
+    let range = |i: usize, o: usize| {
+        let start = o * s.stride[i];
         let end = (start + s.kernel[i]).min(s.input[i] + s.padding[i]).saturating_sub(s.padding[i]);
-        let start = start.saturating_sub(s.padding[i]);
-        start.min(end)..end
-    })
+        start.saturating_sub(s.padding[i]).min(end)..end
+    };
+    let count = |i: usize, o: usize| {
+        let (start, padding) = (o * s.stride[i], s.padding[i]);
+        let end = (start + s.kernel[i]).min(s.input[i] + 2 * padding);
+        let inside = end.min(s.input[i] + padding).saturating_sub(start.max(padding));
+        (if divisor.count_include_pad { end - start } else { inside }) as f64
+    };
+    Windows {
+        input: s.input,
+        output: s.output,
+        ranges: std::array::from_fn(|i| (0..s.output[i]).map(|o| range(i, o)).collect()),
+        counts: std::array::from_fn(|i| (0..s.output[i]).map(|o| count(i, o)).collect()),
+        fixed: divisor.fixed,
+        columns: Some((Column::all(s), s.stride[2])),
+    }
 }
 
 /// The average of each window; `s.dilation` must be 1.
@@ -329,8 +358,7 @@ fn ranges(s: &PoolShape, o: [usize; 3]) -> [Range<usize>; 3] {
 /// If the slices do not have the sizes of `s`.
 pub fn avg_pool<T: Float>(s: &PoolShape, divisor: Divisor, x: &[T], out: &mut [T]) {
     s.check(x.len(), out.len());
-    let cost = s.kernel.iter().product();
-    pool_mean(s.planes, s.input, s.output, cost, x, out, |o| (ranges(s, o), divisor.factor(s, o)));
+    windows(s, divisor).mean(s.kernel.iter().product(), x, out);
 }
 
 /// The gradient of [`avg_pool`].
@@ -339,63 +367,7 @@ pub fn avg_pool<T: Float>(s: &PoolShape, divisor: Divisor, x: &[T], out: &mut [T
 /// If the slices do not have the sizes of `s`.
 pub fn avg_pool_backward<T: Float>(s: &PoolShape, divisor: Divisor, gy: &[T], gx: &mut [T]) {
     s.check(gx.len(), gy.len());
-    let cost = s.kernel.iter().product();
-    spread_mean(s.planes, s.input, s.output, cost, gy, gx, |o| (ranges(s, o), divisor.factor(s, o)));
-}
-
-/// Sums over windows times a factor.
-fn pool_mean<T: Float>(
-    planes: usize,
-    input: [usize; 3],
-    output: [usize; 3],
-    cost: usize,
-    x: &[T],
-    out: &mut [T],
-    window: impl Fn([usize; 3]) -> ([Range<usize>; 3], T) + Sync,
-) {
-    let (from, to): (usize, usize) = (input.iter().product(), output.iter().product());
-    debug_assert_eq!(planes * to, out.len());
-    let windows: Vec<_> = positions(output).map(window).collect();
-    for_planes(out, to, to * cost, |plane, out| {
-        let x = &x[plane * from..][..from];
-        for (v, ([wz, wy, wx], factor)) in out.iter_mut().zip(&windows) {
-            let mut sum = T::ZERO;
-            for z in wz.clone() {
-                for y in wy.clone() {
-                    let row = (z * input[1] + y) * input[2];
-                    sum += x[row + wx.start..row + wx.end].iter().copied().sum();
-                }
-            }
-            *v = sum * *factor;
-        }
-    });
-}
-
-/// The gradient of [`pool_mean`].
-fn spread_mean<T: Float>(
-    planes: usize,
-    input: [usize; 3],
-    output: [usize; 3],
-    cost: usize,
-    gy: &[T],
-    gx: &mut [T],
-    window: impl Fn([usize; 3]) -> ([Range<usize>; 3], T) + Sync,
-) {
-    let (from, to): (usize, usize) = (input.iter().product(), output.iter().product());
-    debug_assert_eq!(planes * to, gy.len());
-    let windows: Vec<_> = positions(output).map(window).collect();
-    for_planes(gx, from, from + to * cost, |plane, gx| {
-        gx.fill(T::ZERO);
-        for (&g, ([wz, wy, wx], factor)) in gy[plane * to..].iter().zip(&windows) {
-            let g = g * *factor;
-            for z in wz.clone() {
-                for y in wy.clone() {
-                    let row = (z * input[1] + y) * input[2];
-                    gx[row + wx.start..row + wx.end].iter_mut().for_each(|v| *v += g);
-                }
-            }
-        }
-    });
+    windows(s, divisor).spread(s.kernel.iter().product(), gy, gx);
 }
 
 /// Window `o` of `output` along an axis of `input` elements: from `o * input / output` rounded down
@@ -404,10 +376,11 @@ fn adaptive(input: usize, output: usize, o: usize) -> Range<usize> {
     o * input / output..((o + 1) * input).div_ceil(output)
 }
 
-fn adaptive_window<T: Float>(input: [usize; 3], output: [usize; 3], o: [usize; 3]) -> ([Range<usize>; 3], T) {
-    let ranges: [Range<usize>; 3] = std::array::from_fn(|i| adaptive(input[i], output[i], o[i]));
-    let size: usize = ranges.iter().map(|r| r.len()).product();
-    (ranges, T::from_f64(1.0 / size.max(1) as f64))
+fn adaptive_windows(input: [usize; 3], output: [usize; 3]) -> Windows {
+    let ranges: [Vec<Range<usize>>; 3] =
+        std::array::from_fn(|i| (0..output[i]).map(|o| adaptive(input[i], output[i], o)).collect());
+    let counts = std::array::from_fn(|i| ranges[i].iter().map(|r| r.len() as f64).collect());
+    Windows { input, output, ranges, counts, fixed: None, columns: None }
 }
 
 fn adaptive_cost(input: [usize; 3], output: [usize; 3]) -> usize {
@@ -420,8 +393,7 @@ fn adaptive_cost(input: [usize; 3], output: [usize; 3]) -> usize {
 /// If the slices do not have these sizes.
 pub fn adaptive_avg_pool<T: Float>(planes: usize, input: [usize; 3], output: [usize; 3], x: &[T], out: &mut [T]) {
     check_planes(planes, input, output, x.len(), out.len());
-    let cost = adaptive_cost(input, output);
-    pool_mean(planes, input, output, cost, x, out, |o| adaptive_window(input, output, o));
+    adaptive_windows(input, output).mean(adaptive_cost(input, output), x, out);
 }
 
 /// The gradient of [`adaptive_avg_pool`].
@@ -436,8 +408,7 @@ pub fn adaptive_avg_pool_backward<T: Float>(
     gx: &mut [T],
 ) {
     check_planes(planes, input, output, gx.len(), gy.len());
-    let cost = adaptive_cost(input, output);
-    spread_mean(planes, input, output, cost, gy, gx, |o| adaptive_window(input, output, o));
+    adaptive_windows(input, output).spread(adaptive_cost(input, output), gy, gx);
 }
 
 /// Maxima over the windows of [`adaptive_avg_pool`], and their places in the flat input plane. Its

@@ -1,7 +1,7 @@
 //! Walking strided operands row by row, and copying them.
 
-use super::par::{self, GRAIN};
-use super::simd;
+use super::micro::{Block, Float};
+use super::par::{self, GRAIN, SharedMut};
 use crate::shape::{MAX_RANK, Shape};
 use std::ops::Range;
 
@@ -140,40 +140,78 @@ fn copy_transposed<T: Copy + Send + Sync>(nest: &Nest<1>, src: &[T], out: &mut [
         strides: nest.strides,
         offsets: nest.offsets,
     };
-    par::for_each_chunk_mut(out, rows * cols, |m, plane| {
-        outer.each_row(m..m + 1, |[base]| {
-            simd::run(
-                #[inline(always)]
-                || {
-                    for r0 in (0..rows).step_by(TILE) {
-                        for c0 in (0..cols).step_by(TILE) {
-                            for r in r0..(r0 + TILE).min(rows) {
-                                for c in c0..(c0 + TILE).min(cols) {
-                                    plane[r * cols + c] = src[base + r + c * step];
-                                }
-                            }
-                        }
+    // Some rows of tiles are a task, or some whole planes if these are small.
+    let (bands, planes) = (rows.div_ceil(TILE), outer.rows());
+    let some = GRAIN.div_ceil(TILE * cols).min(bands);
+    let tasks = bands.div_ceil(some);
+    let together = if tasks == 1 { GRAIN.div_ceil(rows * cols) } else { 1 };
+    let shared = SharedMut::new(out);
+    let tiles = f32::tiles();
+    par::for_each(planes.div_ceil(together) * tasks, |job| {
+        let first = job / tasks * together;
+        let mut m = first;
+        outer.each_row(first..(first + together).min(planes), |[base]| {
+            let r0 = job % tasks * some * TILE;
+            let r1 = (r0 + some * TILE).min(rows);
+            // SAFETY: each job has rows or planes of its own, and `out` outlives the call.
+            let part = unsafe { shared.slice((m * rows + r0) * cols, (r1 - r0) * cols) };
+            m += 1;
+            let src = &src[base..];
+            assert!(r1 - 1 + (cols - 1) * step < src.len(), "copy: a view beyond its storage");
+            for r in (r0..r1).step_by(TILE) {
+                for c in (0..cols).step_by(TILE) {
+                    let (high, wide) = (TILE.min(r1 - r), TILE.min(cols - c));
+                    let (from, to) = (r + c * step, (r - r0) * cols + c);
+                    if size_of::<T>() == size_of::<f32>() && high == TILE && wide == TILE {
+                        let (src, dst) = (src[from..].as_ptr().cast(), part[to..].as_mut_ptr().cast());
+                        // SAFETY: the tile lies in both slices, and elements of four bytes are moved unchanged.
+                        unsafe {
+                            (tiles.transpose)(&Block {
+                                src,
+                                src_step: step,
+                                dst,
+                                dst_step: cols,
+                                rows: high,
+                                cols: wide,
+                            })
+                        };
+                        continue;
                     }
-                },
-            )
+                    for i in 0..high {
+                        let line = &mut part[to + i * cols..][..wide];
+                        line.iter_mut().zip(src[from + i..].iter().step_by(step)).for_each(|(o, &v)| *o = v);
+                    }
+                }
+            }
         });
     });
 }
 
 /// Writes `src` (row-major) into a strided view of `dst`.
-pub(crate) fn scatter<T: Copy>(src: &[T], dst: &mut [T], offset: usize, shape: &Shape, strides: &Shape) {
+pub(crate) fn scatter<T: Copy + Send + Sync>(src: &[T], dst: &mut [T], offset: usize, shape: &Shape, strides: &Shape) {
     let nest = Nest::new(shape, [strides], [offset]);
-    let (len, [step]) = (nest.row_len(), nest.row_strides());
+    let (len, rows, [step]) = (nest.row_len(), nest.rows(), nest.row_strides());
     if src.is_empty() {
         return;
     }
-    let mut rows = src.chunks_exact(len);
-    nest.each_row(0..nest.rows(), |[at]| {
-        let row = rows.next().expect("one chunk a row");
-        if step == 1 {
-            dst[at..at + len].copy_from_slice(row);
-        } else {
-            row.iter().enumerate().for_each(|(i, &v)| dst[at + i * step] = v);
-        }
+    // Rows in order, each beyond the one before it, may be written by several threads.
+    let ordered = (1..nest.dims).all(|d| nest.strides[d - 1][0] >= nest.extents[d] * nest.strides[d][0]) && step > 0;
+    let some = if ordered { GRAIN.div_ceil(len) } else { rows };
+    let last: usize = nest.loops().map(|(n, [step])| (n - 1) * step).sum();
+    assert!(offset + last < dst.len(), "scatter: a view beyond its storage");
+    let shared = SharedMut::new(dst);
+    par::for_each(rows.div_ceil(some), |job| {
+        let first = job * some;
+        let mut lines = src[first * len..].chunks_exact(len);
+        nest.each_row(first..(first + some).min(rows), |[at]| {
+            let Some(line) = lines.next() else { return };
+            // SAFETY: rows do not overlap where there is more than one job, and `dst` outlives the call.
+            let to = unsafe { shared.slice(at, (len - 1) * step + 1) };
+            match step {
+                1 => to.copy_from_slice(line),
+                0 => to[0] = line[len - 1],
+                _ => to.iter_mut().step_by(step).zip(line).for_each(|(o, &v)| *o = v),
+            }
+        });
     });
 }

@@ -3,10 +3,11 @@
 //! The derivative of each is written so that no part of it overflows: at +-1e4 neither it nor its own derivative is
 //! NaN.
 
-use super::unary::{apply, unary_ops};
-use crate::autograd::record;
+use super::unary::{apply, chain, unary_ops};
+use crate::autograd::{is_grad_enabled, record};
 use crate::kernels::map;
 use crate::kernels::math::{Num, Real};
+use crate::shape::Layout;
 use crate::{Tensor, dispatch_float};
 use std::f64::consts::PI;
 
@@ -30,22 +31,41 @@ unary_ops! {
             let square = x.square();
             let t = ((x * (&square * CUBIC + 1.0)) * slope()).tanh();
             (&t + 1.0) * 0.5 + x * (1.0 - t.square()) * (square * (3.0 * CUBIC) + 1.0) * (0.5 * slope())
+        },
+        at {
+            let (square, half) = (v.mul(v), T::from_f64(0.5));
+            let t = Real::tanh(v.mul(T::ONE.add(square.mul(T::from_f64(CUBIC)))).mul(T::from_f64(slope())));
+            let inner = T::ONE.add(square.mul(T::from_f64(3.0 * CUBIC))).mul(T::from_f64(0.5 * slope()));
+            half.mul(T::ONE.add(t)).add(v.mul(T::ONE.sub(t.mul(t))).mul(inner))
         };
     /// x tanh(softplus(x)) (Misra, 2019, <https://arxiv.org/abs/1908.08681>).
     mish(v) = {
         let positive = if v > T::ZERO { v } else { T::ZERO };
         v.mul(Real::tanh(positive.add(Real::ln_1p(Real::exp(Num::abs(v).neg())))))
     };
-        input |x| { let t = x.softplus().tanh(); &t + x * (1.0 - t.square()) * x.sigmoid() };
+        input |x| { let t = x.softplus().tanh(); &t + x * (1.0 - t.square()) * x.sigmoid() },
+        at {
+            let positive = if v > T::ZERO { v } else { T::ZERO };
+            let t = Real::tanh(positive.add(Real::ln_1p(Real::exp(Num::abs(v).neg()))));
+            t.add(v.mul(T::ONE.sub(t.mul(t))).mul(Real::sigmoid(v)))
+        };
     /// x / (1 + |x|), between -1 and 1.
     softsign(v) = v.div(T::ONE.add(Num::abs(v))); input |x| (x.abs() + 1.0).reciprocal().square();
     /// x / 6 + 1/2, limited to 0 ..= 1; the derivative at the corners is taken as 0
     /// (Courbariaux et al., 2015, <https://arxiv.org/abs/1511.00363>).
-    hardsigmoid(v) = limited(v); input |x| within(x, 3.0) * (1.0 / 6.0);
+    hardsigmoid(v) = limited(v); input |x| within(x, 3.0) * (1.0 / 6.0),
+        at if Num::abs(v) < T::from_f64(3.0) { T::from_f64(1.0 / 6.0) } else { T::ZERO };
     /// x times [`hardsigmoid`](Tensor::hardsigmoid) of x; the derivative is 0 at -3 and 1 at 3
     /// (Howard et al., 2019, <https://arxiv.org/abs/1905.02244>).
     hardswish(v) = v.mul(limited(v));
-        input |x| within(x, 3.0) * (x * (1.0 / 3.0) + 0.5) + x.ge_scalar(3.0).to_dtype(x.dtype());
+        input |x| within(x, 3.0) * (x * (1.0 / 3.0) + 0.5) + x.ge_scalar(3.0).to_dtype(x.dtype()),
+        at if Num::abs(v) < T::from_f64(3.0) {
+            v.mul(T::from_f64(1.0 / 3.0)).add(T::from_f64(0.5))
+        } else if v > T::ZERO {
+            T::ONE
+        } else {
+            T::ZERO
+        };
 }
 
 /// x / 6 + 1/2 limited to 0 ..= 1.

@@ -1,6 +1,7 @@
 //! Joining tensors.
 
 use crate::autograd::record;
+use crate::kernels::par::{self, GRAIN, SharedMut};
 use crate::shape::resolve_dim;
 use crate::{Tensor, dispatch_any, fail};
 
@@ -42,12 +43,23 @@ impl Tensor {
         let out = dispatch_any!(first.dtype(), T => Tensor::build_as::<T>(first.dtype(), shape, |out| {
             let row = shape[d] * inner;
             let mut start = 0;
+            let shared = SharedMut::new(out);
             for p in &data {
                 let len = p.shape()[d] * inner;
-                let src = p.read::<T>();
-                for o in 0..outer {
-                    out[o * row + start..][..len].copy_from_slice(&src[o * len..][..len]);
-                }
+                let guard = p.read::<T>();
+                let src: &[T] = &guard;
+                // Tasks are some runs, or parts of one.
+                let (some, part) = (GRAIN.div_ceil(len.max(1)), len.min(GRAIN));
+                let parts = len.div_ceil(part.max(1));
+                par::for_each(outer.div_ceil(some) * parts, |job| {
+                    let first = job / parts * some;
+                    let (at, n) = (job % parts * part, part.min(len - job % parts * part));
+                    for o in first..(first + some).min(outer) {
+                        // SAFETY: the runs of all parts are places of their own, and `out` outlives the call.
+                        let to = unsafe { shared.slice(o * row + start + at, n) };
+                        to.copy_from_slice(&src[o * len + at..][..n]);
+                    }
+                });
                 start += len;
             }
         }));

@@ -2,6 +2,7 @@
 
 use crate::autograd::record;
 use crate::deferred;
+use crate::kernels::finish::{self, Along, Finish};
 use crate::kernels::gemm::{Epilogue, gemm_batched};
 use crate::kernels::math::Num;
 use crate::kernels::micro::Float;
@@ -197,8 +198,7 @@ impl Tensor {
 fn product(a: &Tensor, b: &Tensor) -> Tensor {
     let mut shape = a.shape();
     shape.set(a.rank() - 1, b.size(-1));
-    let out =
-        dispatch_float!(a.dtype(), "matmul", T => Tensor::build::<T>(shape, |out| multiply::<T>(a, b, None, out)));
+    let out = dispatch_float!(a.dtype(), "matmul", T => Tensor::build::<T>(shape, |out| multiply::<T>(a, b, &Finish::NOTHING, out)));
     let (sa, sb) = (a.save(), b.save());
     record("matmul", out, &[a, b], move |ctx| {
         ctx.set(0, || ctx.grad().matmul(&sb.transpose(-2, -1)));
@@ -206,22 +206,21 @@ fn product(a: &Tensor, b: &Tensor) -> Tensor {
     })
 }
 
-/// out (row-major) = a b + bias for each matrix of the batch. No operand is copied, whatever its strides.
-pub(crate) fn multiply<T: Float + Num + Plain>(a: &Tensor, b: &Tensor, bias: Option<&[T]>, out: &mut [T]) {
+/// out (row-major) = finish(a b) for each matrix of the batch, the columns being the channels; there is no scale. No
+/// operand is copied, whatever its strides.
+pub(crate) fn multiply<T: Float + Num + Plain>(a: &Tensor, b: &Tensor, finish: &Finish<'_, T>, out: &mut [T]) {
     let r = a.rank();
     let (m, k, n) = (a.size(-2), a.size(-1), b.size(-1));
     if k == 0 {
         // A sum of nothing; a view without elements may begin past the end of its storage.
-        match bias {
-            Some(bias) => out.chunks_exact_mut(n.max(1)).for_each(|row| row.copy_from_slice(bias)),
-            None => out.fill(<T as Num>::ZERO),
-        }
-        return;
+        out.fill(<T as Num>::ZERO);
+        return finish::in_place(Along { channels: n, size: 1 }, finish, out);
     }
     let (la, lb) = (a.layout(), b.layout());
     let (sa, sb) = ((la.strides[r - 2], la.strides[r - 1]), (lb.strides[r - 2], lb.strides[r - 1]));
     let (ga, gb) = (a.read_storage::<T>(), b.read_storage::<T>());
-    let epilogue = Epilogue { bias, relu: false };
+    let Finish { shift: bias, residual, then, .. } = *finish;
+    let epilogue = Epilogue { bias, relu: false, residual, then };
     let start = |l: &Layout, i: usize| {
         let (mut at, mut rest) = (l.offset, i);
         for d in (0..r - 2).rev() {

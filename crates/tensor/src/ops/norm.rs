@@ -387,7 +387,16 @@ fn batch_gradients(ctx: &Ctx, s: &Channels, operands: &[Tensor; 4], weight: Opti
     let [x, gy, mean, var] = operands;
     dispatch_float!(x.dtype(), "batch_norm", T => {
         let (x_data, gy, mean, var) = (x.read::<T>(), gy.read::<T>(), mean.read::<T>(), var.read::<T>());
+        let weight = weight.map(Tensor::contiguous_data);
+        let weight = weight.as_ref().map(|t| t.read::<T>());
         let sums = OnceCell::new();
+        // Where the gradient of x is asked for, the sums are its by-product.
+        ctx.set(0, || {
+            Tensor::build::<T>(x.shape(), |gx| {
+                let all = batch::backward_both(s, (&x_data, &gy), (&mean, &var), weight.as_deref(), eps, gx);
+                let _ = sums.set(all);
+            })
+        });
         let sums = || sums.get_or_init(|| batch::backward_sums(s, &x_data, &gy, &mean));
         let vector = |f: &dyn Fn(usize) -> f64| {
             Tensor::from_vec((0..s.channels).map(|c| f(c) as T).collect::<Vec<T>>(), [s.channels])
@@ -400,12 +409,5 @@ fn batch_gradients(ctx: &Ctx, s: &Channels, operands: &[Tensor; 4], weight: Opti
         if let Some(i) = places.bias {
             ctx.set(i, || vector(&|c| sums()[c][0]));
         }
-        ctx.set(0, || {
-            let weight = weight.map(Tensor::contiguous_data);
-            let weight = weight.as_ref().map(|t| t.read::<T>());
-            Tensor::build::<T>(x.shape(), |gx| {
-                batch::backward(s, (&x_data, &gy), (&mean, &var), weight.as_deref(), eps, sums(), gx)
-            })
-        });
     });
 }

@@ -4,7 +4,7 @@
 //! give every order of derivative: reading from places and adding to places, averaging and spreading.
 
 use super::conv::lift;
-use crate::autograd::record;
+use crate::autograd::{is_grad_enabled, record};
 use crate::dtype::Element;
 use crate::kernels::pool::{self, Divisor, PoolShape};
 use crate::shape::Shape;
@@ -262,6 +262,20 @@ impl Tensor {
         Places { index, whole: self.shape(), planes: s.planes, pool: Some(s) }.finish(op, self, values)
     }
 
+    /// The values of `max_pool`; without a graph nobody needs to know their places.
+    #[track_caller]
+    fn largest<const N: usize>(&self, op: &'static str, c: PoolConfig<N>) -> Tensor {
+        if is_grad_enabled() && self.requires_grad() {
+            return self.max_pool(op, c).0;
+        }
+        let s = pool_shape(op, self, &c);
+        let src = self.contiguous_data();
+        dispatch_float!(self.dtype(), op, T => {
+            let src = src.read::<T>();
+            Tensor::build::<T>(with_spatial::<N>(self, s.output), |out| pool::max_pool_values(&s, &src, out))
+        })
+    }
+
     #[track_caller]
     fn adaptive_max_pool<const N: usize>(&self, op: &'static str, output: [usize; N]) -> (Tensor, Tensor) {
         let (planes, input, output) = adaptive(op, self, output);
@@ -325,7 +339,7 @@ macro_rules! pools {
             /// or the padding is more than half of the window.
             #[track_caller]
             pub fn $max(&self, config: impl Into<PoolConfig<$n>>) -> Tensor {
-                self.max_pool(stringify!($max), config.into()).0
+                self.largest(stringify!($max), config.into())
             }
 
             #[doc = concat!("As [`Tensor::", stringify!($max), "`], with the places (i64) of the elements in their flat input planes.")]

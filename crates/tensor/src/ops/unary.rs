@@ -3,7 +3,7 @@
 //! A row of the table is all there is to such an operation: its name, its doc, the function and the
 //! derivative as a tensor expression in the input `x` or the output `y`.
 
-use crate::autograd::{no_gradient, record, record_with_output};
+use crate::autograd::{Ctx, is_grad_enabled, no_gradient, record, record_with_output};
 use crate::dtype::DType;
 use crate::kernels::map;
 use crate::kernels::math::{Num, Real};
@@ -37,8 +37,24 @@ macro_rules! apply {
     }};
 }
 
+/// The gradient `g` times `f` of the elements of `x`, in one pass.
+macro_rules! chain {
+    ($g:expr, $x:expr, $op:expr, |$v:ident : $t:ident| $f:expr) => {{
+        let (g, x) = ($g.contiguous_data(), $x.contiguous_data());
+        let (shape, layout) = (g.shape(), Layout::contiguous(g.shape()));
+        dispatch_float!(g.dtype(), $op, $t => {
+            let (gs, xs) = (g.read::<$t>(), x.read::<$t>());
+            Tensor::build::<$t>(shape, |out| {
+                map::binary((&gs, &layout), (&xs, &layout), &shape, out, #[inline(always)] |g: $t, $v: $t| Num::mul(g, $f))
+            })
+        })
+    }};
+}
+
+/// Each row: name, function, what the derivative is made of, the derivative as a tensor expression and, where that
+/// takes several passes, also as a function of one element (of the input or the output `v`) for use outside graphs.
 macro_rules! unary_ops {
-    ($( $(#[$doc:meta])* $name:ident($v:ident) = $f:expr; $kind:ident |$a:ident| $d:expr; )*) => {
+    ($( $(#[$doc:meta])* $name:ident($v:ident) = $f:expr; $kind:ident |$a:ident| $d:expr $(, at $s:expr)?; )*) => {
         impl Tensor { $(
             $(#[$doc])*
             ///
@@ -47,23 +63,35 @@ macro_rules! unary_ops {
             #[track_caller]
             pub fn $name(&self) -> Tensor {
                 let out = apply!(self, stringify!($name), |$v: T| $f);
-                unary_ops!(@$kind self, stringify!($name), out, |$a| $d)
+                unary_ops!(@$kind self, stringify!($name), out, |$a| $d, $v $(, $s)?)
             }
         )* }
     };
-    (@input $self:ident, $op:expr, $out:ident, |$x:ident| $d:expr) => {{
+    (@input $self:ident, $op:expr, $out:ident, |$x:ident| $d:expr, $v:ident $(, $s:expr)?) => {{
         let saved = $self.save();
-        record($op, $out, &[$self], move |ctx| ctx.set(0, || { let $x: &Tensor = &saved; ctx.grad() * ($d) }))
+        record($op, $out, &[$self], move |ctx| ctx.set(0, || {
+            let $x: &Tensor = &saved;
+            $(if !is_grad_enabled() {
+                return chain!(ctx.grad(), $x, $op, |$v: T| $s);
+            })?
+            ctx.grad() * ($d)
+        }))
     }};
-    (@output $self:ident, $op:expr, $out:ident, |$y:ident| $d:expr) => {
-        record_with_output($op, $out, &[$self], |ctx| ctx.set(0, || { let $y = ctx.output(); ctx.grad() * ($d) }))
+    (@output $self:ident, $op:expr, $out:ident, |$y:ident| $d:expr, $v:ident $(, $s:expr)?) => {
+        record_with_output($op, $out, &[$self], |ctx| ctx.set(0, || {
+            let $y = ctx.output();
+            $(if !is_grad_enabled() {
+                return chain!(ctx.grad(), $y, $op, |$v: T| $s);
+            })?
+            ctx.grad() * ($d)
+        }))
     };
-    (@nothing $self:ident, $op:expr, $out:ident, |$x:ident| $d:expr) => {
+    (@nothing $self:ident, $op:expr, $out:ident, |$x:ident| $d:expr, $v:ident) => {
         no_gradient($op, $out, &[$self])
     };
 }
 
-pub(super) use {apply, unary_ops};
+pub(super) use {apply, chain, unary_ops};
 
 unary_ops! {
     /// e^x.
@@ -101,7 +129,7 @@ unary_ops! {
     /// Hyperbolic cosine, (e^x + e^-x) / 2; its derivative is sinh x.
     cosh(v) = Real::cosh(v); input |x| x.sinh();
     /// Hyperbolic tangent; its derivative is 1 - tanh^2 x.
-    tanh(v) = Real::tanh(v); output |y| 1.0 - y.square();
+    tanh(v) = Real::tanh(v); output |y| 1.0 - y.square(), at T::ONE.sub(v.mul(v));
     /// Inverse hyperbolic sine.
     asinh(v) = Real::asinh(v); input |x| (x.square() + 1.0).rsqrt();
     /// Inverse hyperbolic cosine.
@@ -113,17 +141,24 @@ unary_ops! {
     /// 1 - erf x, exact where erf x is near 1.
     erfc(v) = Real::erfc(v); input |x| (-x.square()).exp() * (-2.0 / PI.sqrt());
     /// 1 / (1 + e^-x); its derivative is y - y^2.
-    sigmoid(v) = Real::sigmoid(v); output |y| y - y.square();
+    sigmoid(v) = Real::sigmoid(v); output |y| y - y.square(), at v.sub(v.mul(v));
     /// x * Phi(x) with the normal distribution function Phi
     /// (Hendrycks and Gimpel, <https://arxiv.org/abs/1606.08415>).
     gelu(v) = v.mul(T::from_f64(0.5)).mul(T::ONE.add(Real::erf(v.mul(T::from_f64(std::f64::consts::FRAC_1_SQRT_2)))));
-        input |x| ((x * std::f64::consts::FRAC_1_SQRT_2).erf() + 1.0) * 0.5 + x * (x.square() * -0.5).exp() * (1.0 / (2.0 * PI).sqrt());
+        input |x| ((x * std::f64::consts::FRAC_1_SQRT_2).erf() + 1.0) * 0.5 + x * (x.square() * -0.5).exp() * (1.0 / (2.0 * PI).sqrt()),
+        at {
+            let half = T::from_f64(0.5);
+            let cumulated = half.add(half.mul(Real::erf(v.mul(T::from_f64(std::f64::consts::FRAC_1_SQRT_2)))));
+            let density = Real::exp(v.mul(v).mul(half.neg())).mul(T::from_f64(1.0 / (2.0 * PI).sqrt()));
+            cumulated.add(v.mul(density))
+        };
     /// x * sigmoid(x), also called swish.
-    silu(v) = v.mul(Real::sigmoid(v)); input |x| { let s = x.sigmoid(); &s * (x * (1.0 - &s) + 1.0) };
+    silu(v) = v.mul(Real::sigmoid(v)); input |x| { let s = x.sigmoid(); &s * (x * (1.0 - &s) + 1.0) },
+        at { let s = Real::sigmoid(v); s.mul(v.mul(T::ONE.sub(s)).add(T::ONE)) };
     /// ln(1 + e^x), without overflow.
-    softplus(v) = (if v > T::ZERO { v } else { T::ZERO }).add(Real::ln_1p(Real::exp(Num::abs(v).neg()))); input |x| x.sigmoid();
+    softplus(v) = (if v > T::ZERO { v } else { T::ZERO }).add(Real::ln_1p(Real::exp(Num::abs(v).neg()))); input |x| x.sigmoid(), at Real::sigmoid(v);
     /// ln sigmoid(x) = -softplus(-x), without overflow.
-    log_sigmoid(v) = (if v < T::ZERO { v } else { T::ZERO }).sub(Real::ln_1p(Real::exp(Num::abs(v).neg()))); input |x| (-x).sigmoid();
+    log_sigmoid(v) = (if v < T::ZERO { v } else { T::ZERO }).sub(Real::ln_1p(Real::exp(Num::abs(v).neg()))); input |x| (-x).sigmoid(), at Real::sigmoid(v.neg());
     /// Largest integer not above x. It has no useful gradient.
     floor(v) = Real::floor(v); nothing |x| x;
     /// Smallest integer not below x. It has no useful gradient.
@@ -136,6 +171,15 @@ unary_ops! {
     sign(v) = if v > T::ZERO { T::ONE } else if v < T::ZERO { T::ONE.neg() } else { v }; nothing |x| x;
     /// 0 below zero, else 1 (the perceptron's step). It has no useful gradient.
     heaviside(v) = if v < T::ZERO { T::ZERO } else { T::ONE }; nothing |x| x;
+}
+
+/// Where a gradient passes, told by the result of a piecewise linear function.
+#[derive(Clone, Copy)]
+enum Gate {
+    /// Strictly between two limits.
+    Inside(f64, f64),
+    /// Above zero as it is, times the slope elsewhere.
+    Leaky(f64),
 }
 
 impl Tensor {
@@ -243,12 +287,9 @@ impl Tensor {
             let v = if v < low { low } else { v };
             if v > high { high } else { v }
         });
-        let saved = self.save();
-        record("clamp", out, &[self], move |ctx| {
-            ctx.set(0, || {
-                let inside = saved.gt_scalar(low).logical_and(&saved.lt_scalar(high));
-                ctx.grad() * inside.to_dtype(saved.dtype())
-            })
+        // The limits are hit where x is not strictly inside, and only there: the result tells as much as x.
+        record_with_output("clamp", out, &[self], move |ctx| {
+            ctx.set(0, || ctx.grad().gated(ctx.output(), Gate::Inside(low, high)))
         })
     }
 
@@ -259,13 +300,35 @@ impl Tensor {
     #[track_caller]
     pub fn leaky_relu(&self, slope: f64) -> Tensor {
         let out = apply!(self, "leaky_relu", |v: T| if v > T::ZERO { v } else { v.mul(T::from_f64(slope)) });
+        if slope >= 0.0 {
+            // Result and x are positive at the same places.
+            let rule = move |ctx: &Ctx| ctx.set(0, || ctx.grad().gated(ctx.output(), Gate::Leaky(slope)));
+            return record_with_output("leaky_relu", out, &[self], rule);
+        }
         let saved = self.save();
-        record("leaky_relu", out, &[self], move |ctx| {
-            ctx.set(0, || {
-                let positive = saved.gt_scalar(0.0).to_dtype(saved.dtype());
-                ctx.grad() * (positive * (1.0 - slope) + slope)
+        record("leaky_relu", out, &[self], move |ctx| ctx.set(0, || ctx.grad().gated(&saved, Gate::Leaky(slope))))
+    }
+
+    /// This tensor times a factor that follows from `y` (of the same shape), which is a constant here: one pass.
+    #[track_caller]
+    fn gated(&self, y: &Tensor, gate: Gate) -> Tensor {
+        let (g, y) = (self.contiguous_data(), y.detach().contiguous_data());
+        let out = dispatch_float!(g.dtype(), "gate", T => {
+            let (gs, ys, shape) = (g.read::<T>(), y.read::<T>(), g.shape());
+            let (gl, yl) = (Layout::contiguous(shape), Layout::contiguous(shape));
+            let (a, b) = ((&gs[..], &gl), (&ys[..], &yl));
+            Tensor::build::<T>(shape, |out| match gate {
+                Gate::Inside(low, high) => {
+                    let (low, high) = (T::from_f64(low), T::from_f64(high));
+                    map::binary(a, b, &shape, out, #[inline(always)] |g: T, y: T| if (y > low) & (y < high) { g } else { T::ZERO })
+                }
+                Gate::Leaky(slope) => {
+                    let slope = T::from_f64(slope);
+                    map::binary(a, b, &shape, out, #[inline(always)] |g: T, y: T| g.mul(if y > T::ZERO { T::ONE } else { slope }))
+                }
             })
-        })
+        });
+        record("gate", out, &[self], move |ctx| ctx.set(0, || ctx.grad().gated(&y, gate)))
     }
 
     /// Where the elements are NaN.

@@ -269,10 +269,10 @@ pub(crate) fn took(bytes: usize) {
 
 /// Remembers a storage as a result of the running operation.
 #[inline]
-pub(crate) fn built(storage: &Arc<Storage>) {
+pub(crate) fn built(storage: &Storage) {
     if is_running() {
         with_top(|frame| {
-            frame.results[frame.built % RESULTS] = Arc::as_ptr(storage) as usize;
+            frame.results[frame.built % RESULTS] = std::ptr::from_ref(storage) as usize;
             frame.built += 1;
         });
     }

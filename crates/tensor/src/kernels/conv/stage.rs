@@ -1,7 +1,9 @@
 //! The stage: a padded copy of some images, split by residues of the stride.
 
 use super::ConvShape;
-use crate::kernels::micro::Float;
+use crate::kernels::micro::{Float, Rows, Tiles};
+use crate::kernels::simd;
+use std::ops::Range;
 
 /// One axis of the stage: element `(phase, i)` is source element `i * step + phases[phase] - low`,
 /// zero outside the source.
@@ -88,6 +90,13 @@ impl Axis {
     fn elements(&self) -> usize {
         self.phases.len() * self.len
     }
+
+    /// The elements of a phase that lie in the source.
+    fn inside(&self, phase: usize) -> Range<usize> {
+        let first = self.low.saturating_sub(phase).div_ceil(self.step).min(self.len);
+        let end = (self.src + self.low).saturating_sub(phase).div_ceil(self.step).clamp(first, self.len);
+        first..end
+    }
 }
 
 impl Stage {
@@ -128,46 +137,78 @@ impl Stage {
 
     /// Copies one channel of the source to `out`, which has [`Stage::plane`] elements.
     pub fn fill<T: Float>(&self, source: &[T], out: &mut [T]) {
+        let tiles = T::tiles();
         let [az, ay, ax] = &self.axes;
-        let at = |a: &Axis, phase: usize, i: usize| (i * a.step + phase).checked_sub(a.low).filter(|&p| p < a.src);
-        let mut lines = out.chunks_exact_mut(ax.len.max(1));
+        let within = [az, ay, ax].iter().all(|a| a.phases.iter().all(|&p| a.inside(p) == (0..a.len)));
+        if !within {
+            out.fill(T::ZERO);
+        }
+        let plane = az.len * ay.len * ax.len;
+        let mut start = 0;
         for &pz in &az.phases {
             for &py in &ay.phases {
                 for &px in &ax.phases {
-                    // The first and the past-the-last element of a row that lie in the source.
-                    let first = ax.low.saturating_sub(px).div_ceil(ax.step).min(ax.len);
-                    let end = (ax.src + ax.low).saturating_sub(px).div_ceil(ax.step).clamp(first, ax.len);
-                    for z in 0..az.len {
-                        for y in 0..ay.len {
-                            let Some(line) = lines.next() else { return };
-                            let (Some(sz), Some(sy)) = (at(az, pz, z), at(ay, py, y)) else {
-                                line.fill(T::ZERO);
-                                continue;
-                            };
-                            let row = &source[(sz * ay.src + sy) * ax.src..][..ax.src];
-                            line[..first].fill(T::ZERO);
-                            line[end..].fill(T::ZERO);
-                            if end > first {
-                                fill_row(&row[first * ax.step + px - ax.low..], ax.step, &mut line[first..end]);
-                            }
+                    let [zs, ys, xs] = [az.inside(pz), ay.inside(py), ax.inside(px)];
+                    if !ys.is_empty() && !xs.is_empty() {
+                        for z in zs {
+                            let row = (z * az.step + pz - az.low) * ay.src + ys.start * ay.step + py - ay.low;
+                            let from = row * ax.src + xs.start * ax.step + px - ax.low;
+                            let to = start + (z * ay.len + ys.start) * ax.len + xs.start;
+                            let (src, dst) = (&source[from..], &mut out[to..]);
+                            let block = [ys.len(), xs.len()];
+                            copy_block(&tiles, block, src, [ay.step * ax.src, ax.step], dst, ax.len);
                         }
                     }
+                    start += plane;
                 }
             }
         }
     }
 }
 
-#[inline]
-fn fill_row<T: Float>(row: &[T], step: usize, line: &mut [T]) {
-    if step == 1 {
-        // Rows are short: a loop beats a call.
-        for (v, &x) in line.iter_mut().zip(row) {
-            *v = x;
-        }
-    } else {
-        for (v, &x) in line.iter_mut().zip(row.iter().step_by(step)) {
-            *v = x;
+/// Copies `rows` x `cols` elements that lie at distances `from` in the source to rows at a distance `to`.
+fn copy_block<T: Float>(
+    tiles: &Tiles<T>,
+    [rows, cols]: [usize; 2],
+    src: &[T],
+    from: [usize; 2],
+    dst: &mut [T],
+    to: usize,
+) {
+    assert!((rows - 1) * from[0] + (cols - 1) * from[1] < src.len() && (rows - 1) * to + cols <= dst.len());
+    if from[1] == 1 {
+        let (src, dst) = (src.as_ptr(), dst.as_mut_ptr());
+        let all = Rows { src, src_step: from[0], dst, dst_step: to, rows, cols, pad: false };
+        // SAFETY: all elements exist by the test above.
+        return unsafe { (tiles.copy)(&all) };
+    }
+    simd::run(
+        #[inline(always)]
+        || {
+            for i in 0..rows {
+                let (src, dst) = (&src[i * from[0]..], &mut dst[i * to..][..cols]);
+                match from[1] {
+                    2 => every::<T, 2, 32>(src, dst),
+                    4 => every::<T, 4, 64>(src, dst),
+                    step => dst.iter_mut().zip(src.iter().step_by(step)).for_each(|(v, &x)| *v = x),
+                }
+            }
+        },
+    );
+}
+
+/// Copies every element whose index is a multiple of `STEP`; `WIDE` is 16 times that.
+#[inline(always)]
+fn every<T: Float, const STEP: usize, const WIDE: usize>(src: &[T], dst: &mut [T]) {
+    let (wide, rest) = dst.as_chunks_mut::<16>();
+    let (from, _) = src.as_chunks::<WIDE>();
+    let whole = wide.len().min(from.len());
+    for (to, from) in wide.iter_mut().zip(from) {
+        for l in 0..16 {
+            to[l] = from[l * STEP];
         }
     }
+    // The last whole block may end with the source.
+    let left = wide[whole..].as_flattened_mut().iter_mut().chain(rest);
+    left.zip(src[whole * WIDE..].iter().step_by(STEP)).for_each(|(v, &x)| *v = x);
 }

@@ -47,10 +47,10 @@ fn numbers<T: Float>(len: usize, seed: usize) -> Vec<T> {
         .collect()
 }
 
-/// Whole numbers come out exactly, but for the roundings of Winograd's transforms.
+/// Whole numbers come out exactly, but for the roundings of Winograd's transforms, which `scale` has multiplied.
 #[track_caller]
-fn assert_same<T: Float>(got: &[T], want: &[T], winograd: bool, what: &str, s: &ConvShape) {
-    let most = if winograd { 1e-3 } else { 0.0 };
+fn assert_same<T: Float>(got: &[T], want: &[T], (winograd, scale): (bool, f64), what: &str, s: &ConvShape) {
+    let most = if winograd { 1e-3 * scale } else { 0.0 };
     let at = got.iter().zip(want).position(|(a, b)| a.is_nan() || (a.to_f64() - b.to_f64()).abs() > most);
     assert!(at.is_none(), "{what} {s:?}: {:?} at {at:?}", at.map(|i| (got[i], want[i])));
 }
@@ -71,15 +71,42 @@ fn check<T: Float>(s: &ConvShape) {
     let nan = T::from_f64(f64::NAN);
     let (mut out, mut gx, mut gw) = (vec![nan; ly], vec![nan; lx], vec![nan; lw]);
     conv_forward(s, &x, &w, &Finish::bias(Some(&bias)), &mut out);
-    let winograd = winograd::takes::<T>(s);
+    let winograd = (winograd::takes::<T>(s), 1.0);
     assert_same(&out, &want, winograd, "forward", s);
     out.fill(nan);
     conv_forward(s, &x, &w, &Finish::NOTHING, &mut out);
     assert_same(&out, &plain, winograd, "forward without bias", s);
-    conv_backward_input(s, &gy, &w, &mut gx);
+    conv_backward_input(s, &gy, &w, &Finish::NOTHING, &mut gx);
     assert_same(&gx, &want_gx, winograd, "gradient of the input", s);
     conv_backward_weight(s, &x, &gy, &mut gw);
     assert_same(&gw, &want_gw, winograd, "gradient of the weight", s);
+    check_finish(s, [&x, &w, &gy], &plain, &want_gx);
+}
+
+/// Both gathering products with everything that may follow them, from what they are without it.
+fn check_finish<T: Float>(s: &ConvShape, [x, w, gy]: [&[T]; 3], forward: &[T], backward: &[T]) {
+    let nan = T::from_f64(f64::NAN);
+    for (channels, plane, plain) in [(s.c_out, s.out_plane(), forward), (s.c_in, s.in_plane(), backward)] {
+        let (scale, shift) = (numbers::<T>(channels, 5), numbers::<T>(channels, 6));
+        let residual = numbers::<T>(plain.len(), 7);
+        let then: &crate::kernels::finish::Then<T> =
+            &|run| run.iter_mut().for_each(|v| *v = if *v < T::ZERO { T::ZERO } else { *v });
+        let all = Finish { scale: Some(&scale), shift: Some(&shift), residual: Some(&residual), then: Some(then) };
+        for finish in [all, Finish { scale: None, residual: None, ..all }, Finish::bias(Some(&shift))] {
+            let mut want = plain.to_vec();
+            want.chunks_exact_mut(plane.max(1)).enumerate().for_each(|(i, run)| {
+                finish.plane(i % channels, i * plane, run);
+            });
+            let mut got = vec![nan; plain.len()];
+            if channels == s.c_out && plane == s.out_plane() && plain.as_ptr() == forward.as_ptr() {
+                conv_forward(s, x, w, &finish, &mut got);
+            } else {
+                conv_backward_input(s, gy, w, &finish, &mut got);
+            }
+            let most = scale.iter().fold(1.0, |m: f64, v| m.max(v.to_f64().abs()));
+            assert_same(&got, &want, (winograd::takes::<T>(s), most), "finish", s);
+        }
+    }
 }
 
 pub(super) fn shape(
@@ -123,6 +150,16 @@ fn agrees_with_the_definition() {
         shape(2, (0, 4, 1), [1, 5, 5], [1, 3, 3], one, no, one),
         shape(2, (3, 4, 1), [1, 0, 5], [1, 3, 3], one, [0, 2, 2], one),
         shape(2, (4, 4, 4), [1, 0, 5], [1, 3, 3], one, [0, 2, 2], one),
+        shape(5, (6, 20, 2), [1, 11, 10], [1, 1, 1], one, no, one),
+        shape(2, (7, 35, 1), [1, 12, 12], [1, 1, 1], one, no, one),
+        shape(5, (5, 18, 1), [1, 23, 25], [1, 1, 1], [1, 2, 2], no, one),
+        shape(1, (5, 18, 1), [3, 30, 25], [1, 1, 1], [2, 3, 2], no, one),
+        shape(5, (20, 37, 1), [1, 4, 4], [1, 4, 4], one, no, one),
+        shape(3, (2, 1, 1), [2, 3, 4], [2, 3, 4], [1, 2, 2], no, one),
+        shape(2, (17, 33, 1), [1, 9, 37], [1, 3, 3], [1, 2, 2], [0, 1, 1], one),
+        shape(3, (6, 40, 2), [1, 33, 18], [1, 4, 4], [1, 2, 2], [0, 1, 1], one),
+        shape(3, (3, 24, 1), [1, 67, 67], [1, 11, 11], [1, 4, 4], [0, 2, 2], one),
+        shape(2, (40, 3, 1), [1, 16, 15], [1, 5, 5], [1, 3, 3], [0, 2, 2], one),
         shape(9, (1, 3, 1), [1, 40, 40], [1, 7, 7], [1, 2, 2], [0, 3, 3], one),
     ];
     for s in &shapes {
@@ -175,7 +212,7 @@ fn results_do_not_depend_on_the_number_of_threads() {
         par::set_threads(threads);
         let (mut out, mut gx, mut gw) = (vec![0.0f32; ly], vec![0.0f32; lx], vec![0.0f32; lw]);
         conv_forward(&s, &x, &w, &Finish::NOTHING, &mut out);
-        conv_backward_input(&s, &gy, &w, &mut gx);
+        conv_backward_input(&s, &gy, &w, &Finish::NOTHING, &mut gx);
         conv_backward_weight(&s, &x, &gy, &mut gw);
         results.push([out, gx, gw].concat().iter().map(|v| v.to_bits()).collect::<Vec<_>>());
     }

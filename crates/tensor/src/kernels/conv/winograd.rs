@@ -433,18 +433,19 @@ pub(super) fn takes<T: Float>(s: &ConvShape) -> bool {
 
 /// The convolution and what follows it, if this is the way to compute it; the slices are of its size.
 pub(super) fn forward<T: Float>(s: &ConvShape, x: &[T], w: &[T], finish: &Finish<'_, T>, out: &mut [T]) -> bool {
+    run(s, false, x, w, finish, out)
+}
+
+/// The gradient of the input and what follows it, if this is the way to compute it; the slices are of its size.
+pub(super) fn backward_input<T: Float>(s: &ConvShape, gy: &[T], w: &[T], finish: &Finish<'_, T>, gx: &mut [T]) -> bool {
+    run(s, true, gy, w, finish, gx)
+}
+
+fn run<T: Float>(s: &ConvShape, back: bool, x: &[T], w: &[T], finish: &Finish<'_, T>, out: &mut [T]) -> bool {
     let (Some(x), Some(w), Some(out)) = (single(x), single(w), single_mut(out)) else { return false };
-    let Some(plan) = plan(s, false) else { return false };
+    let Some(plan) = plan(s, back) else { return false };
     // SAFETY: `T` is f32, as `single` found.
     let finish = unsafe { &*std::ptr::from_ref(finish).cast::<Finish<'_, f32>>() };
     plan.run(x, w, finish, out);
-    true
-}
-
-/// The gradient of the input, if this is the way to compute it; the slices are of its size.
-pub(super) fn backward_input<T: Float>(s: &ConvShape, gy: &[T], w: &[T], gx: &mut [T]) -> bool {
-    let (Some(gy), Some(w), Some(gx)) = (single(gy), single(w), single_mut(gx)) else { return false };
-    let Some(plan) = plan(s, true) else { return false };
-    plan.run(gy, w, &Finish::NOTHING, gx);
     true
 }

@@ -37,7 +37,7 @@ fn case<T: Float>(
     let mut c = real(&noise(size(m, n), 3));
     let before = c.clone();
     let terms = real(&noise(n, 4));
-    let epilogue = Epilogue { bias: bias.then_some(&terms[..]), relu };
+    let epilogue = Epilogue { bias: bias.then_some(&terms[..]), relu, ..Epilogue::default() };
     gemm_batched(1, m, n, k, T::from_f64(alpha), &a, sa, &b, sb, T::from_f64(beta), &mut c, sc, epilogue, |_| {
         (0, 0, 0)
     });
@@ -85,6 +85,11 @@ fn agrees_with_the_definition() {
         (257, 65, 19),
         (23, 40, 1100),
         (300, 50, 70),
+        (5, 100, 128),
+        (100, 5, 70),
+        (8, 30, 300),
+        (150, 200, 130),
+        (3, 530, 520),
     ];
     for (s, &(m, n, k)) in shapes.iter().enumerate() {
         for layout in 0..64 {
@@ -125,11 +130,29 @@ fn the_result_does_not_depend_on_the_number_of_threads() {
 }
 
 #[test]
+fn what_follows_sees_each_element_once_and_complete() {
+    for (m, n, k, turned) in [(40, 70, 600, false), (150, 140, 100, true), (6, 50, 40, true), (50, 6, 40, true)] {
+        let (a, b, bias, rest) = (noise(m * k, 1), noise(k * n, 2), noise(n, 3), noise(m * n, 4));
+        let strides = if turned { (1, k) } else { (n, 1) };
+        let run = |epilogue: Epilogue<'_, f64>| {
+            let mut c = vec![f64::NAN; m * n];
+            gemm_batched(1, m, n, k, 1.0, &a, (k, 1), &b, strides, 0.0, &mut c, (n, 1), epilogue, |_| (0, 0, 0));
+            c
+        };
+        let plain = run(Epilogue { bias: Some(&bias), ..Epilogue::default() });
+        let then: &Then<f64> = &|run| run.iter_mut().for_each(|v| *v = 2.0 * *v + 1.0);
+        let all = Epilogue { bias: Some(&bias), residual: Some(&rest), then: Some(then), ..Epilogue::default() };
+        let want: Vec<f64> = plain.iter().zip(&rest).map(|(v, r)| 2.0 * (v + r) + 1.0).collect();
+        assert_eq!(run(all), want);
+    }
+}
+
+#[test]
 fn nan_and_infinity_pass_through() {
     let mut c = vec![0.0f32; 4];
     let a = [f32::NAN, 0.0, 0.0, f32::INFINITY];
     let eye = [1.0f32, 0.0, 0.0, 1.0];
-    let relu = Epilogue { bias: None, relu: true };
+    let relu = Epilogue { relu: true, ..Epilogue::default() };
     gemm_batched(1, 2, 2, 2, 1.0, &a, (2, 1), &eye, (2, 1), 0.0, &mut c, (2, 1), relu, |_| (0, 0, 0));
     assert!(c[0].is_nan() && c[3] == f32::INFINITY);
 }

@@ -1,7 +1,7 @@
 //! The tile kernels of AVX-512 and of AVX2 with FMA.
 
+use super::dot::{self, Dot, pick_dot};
 use super::*;
-use crate::kernels::simd::{Level, level};
 use std::arch::x86_64::*;
 
 #[derive(Clone, Copy)]
@@ -15,9 +15,11 @@ pub struct F64x4(__m256d);
 
 // SAFETY of all methods below: the callers are compiled for, and run on, the instruction set.
 macro_rules! vector512 {
-    ($name:ident, $t:ty, $lanes:literal, $mask:ty, $set1:ident, $loadu:ident, $storeu:ident, $mload:ident, $mstore:ident, $fma:ident, $max:ident, $zero:ident) => {
+    ($name:ident, $t:ty, $lanes:literal, $mask:ty, $set1:ident, $loadu:ident, $storeu:ident, $mload:ident, $mstore:ident, $fma:ident, $max:ident, $zero:ident $(, $sums:item)?) => {
         impl Vector for $name {
             type T = $t;
+            $(#[inline(always)]
+            $sums)?
             const LANES: usize = $lanes;
             #[inline(always)]
             unsafe fn splat(v: $t) -> Self {
@@ -74,7 +76,11 @@ vector512!(
     _mm512_mask_storeu_ps,
     _mm512_fmadd_ps,
     _mm512_max_ps,
-    _mm512_setzero_ps
+    _mm512_setzero_ps,
+    unsafe fn sums([a, b, c, d]: [Self; DOTS]) -> [f32; DOTS] {
+        // SAFETY: AVX-512 is present.
+        unsafe { F32x8::sums([half_sum(a), half_sum(b), half_sum(c), half_sum(d)]) }
+    }
 );
 vector512!(
     F64x8,
@@ -91,13 +97,22 @@ vector512!(
     _mm512_setzero_pd
 );
 
+/// The lower half plus the upper.
+#[inline(always)]
+unsafe fn half_sum(v: F32x16) -> F32x8 {
+    // SAFETY: the callers run on AVX-512.
+    unsafe { F32x8(_mm256_add_ps(_mm512_castps512_ps256(v.0), _mm512_extractf32x8_ps::<1>(v.0))) }
+}
+
 static MASK32: [i32; 16] = [-1, -1, -1, -1, -1, -1, -1, -1, 0, 0, 0, 0, 0, 0, 0, 0];
 static MASK64: [i64; 8] = [-1, -1, -1, -1, 0, 0, 0, 0];
 
 macro_rules! vector256 {
-    ($name:ident, $t:ty, $lanes:literal, $masks:ident, $set1:ident, $loadu:ident, $storeu:ident, $mload:ident, $mstore:ident, $fma:ident, $max:ident, $zero:ident) => {
+    ($name:ident, $t:ty, $lanes:literal, $masks:ident, $set1:ident, $loadu:ident, $storeu:ident, $mload:ident, $mstore:ident, $fma:ident, $max:ident, $zero:ident $(, $sums:item)?) => {
         impl Vector for $name {
             type T = $t;
+            $(#[inline(always)]
+            $sums)?
             const LANES: usize = $lanes;
             #[inline(always)]
             unsafe fn splat(v: $t) -> Self {
@@ -155,7 +170,17 @@ vector256!(
     _mm256_maskstore_ps,
     _mm256_fmadd_ps,
     _mm256_max_ps,
-    _mm256_setzero_ps
+    _mm256_setzero_ps,
+    unsafe fn sums([a, b, c, d]: [Self; DOTS]) -> [f32; DOTS] {
+        // SAFETY: AVX2 is present, and the result has four elements.
+        unsafe {
+            let all = _mm256_hadd_ps(_mm256_hadd_ps(a.0, b.0), _mm256_hadd_ps(c.0, d.0));
+            let four = _mm_add_ps(_mm256_castps256_ps128(all), _mm256_extractf128_ps::<1>(all));
+            let mut sums = [0.0; DOTS];
+            _mm_storeu_ps(sums.as_mut_ptr(), four);
+            sums
+        }
+    }
 );
 vector256!(
     F64x4,
@@ -173,7 +198,13 @@ vector256!(
 );
 
 macro_rules! entry {
-    ($name:ident, $copy:ident, $v:ty, $features:literal) => {
+    ($name:ident, $copy:ident, $dot:ident, $v:ty, $features:literal) => {
+        #[target_feature(enable = $features)]
+        unsafe fn $dot<const MR: usize, const NR: usize>(t: &Dot<<$v as Vector>::T>) {
+            // SAFETY: forwarded from the caller; see `DotKernel`.
+            unsafe { dot::body::<$v, MR, NR>(t) }
+        }
+
         #[target_feature(enable = $features)]
         unsafe fn $copy(r: &Rows<<$v as Vector>::T>) {
             // SAFETY: forwarded from the caller.
@@ -187,10 +218,30 @@ macro_rules! entry {
         }
     };
 }
-entry!(f32x16, copy_f32x16, F32x16, "avx512f,avx512bw,avx512dq,avx512vl,fma");
-entry!(f64x8, copy_f64x8, F64x8, "avx512f,avx512bw,avx512dq,avx512vl,fma");
-entry!(f32x8, copy_f32x8, F32x8, "avx2,fma");
-entry!(f64x4, copy_f64x4, F64x4, "avx2,fma");
+entry!(f32x16, copy_f32x16, dot_f32x16, F32x16, "avx512f,avx512bw,avx512dq,avx512vl,fma");
+entry!(f64x8, copy_f64x8, dot_f64x8, F64x8, "avx512f,avx512bw,avx512dq,avx512vl,fma");
+entry!(f32x8, copy_f32x8, dot_f32x8, F32x8, "avx2,fma");
+entry!(f64x4, copy_f64x4, dot_f64x4, F64x4, "avx2,fma");
+
+/// Work compiled for AVX-512.
+///
+/// # Safety
+/// The machine has it.
+#[target_feature(enable = "avx512f,avx512bw,avx512cd,avx512dq,avx512vl,avx2,fma,bmi1,bmi2,popcnt,lzcnt,f16c")]
+pub unsafe fn run_wide<V: Vector, W: Work<V::T>>(work: W) {
+    // SAFETY: forwarded from the caller.
+    unsafe { work.run::<V>() }
+}
+
+/// Work compiled for AVX2 with FMA.
+///
+/// # Safety
+/// The machine has it.
+#[target_feature(enable = "avx2,fma,bmi1,bmi2,popcnt,lzcnt,f16c")]
+pub unsafe fn run_narrow<V: Vector, W: Work<V::T>>(work: W) {
+    // SAFETY: forwarded from the caller.
+    unsafe { work.run::<V>() }
+}
 
 /// 32 registers: accumulators, a row of `b` and one broadcast.
 fn rows512(walk: Walk, nv: usize) -> usize {
@@ -214,7 +265,7 @@ fn rows256(_: Walk, nv: usize) -> usize {
 }
 
 macro_rules! tiles512 {
-    ($f:ident, $copy:ident, $v:ty, $transpose:expr) => {
+    ($f:ident, $copy:ident, $dot:ident, $v:ty, $transpose:expr) => {
         Tiles {
             lanes: <$v>::LANES,
             max_vectors: 4,
@@ -227,13 +278,15 @@ macro_rules! tiles512 {
                     4: 1 2 3 4 5 6;
                 ])
             },
+            max_dot_rows: 6,
+            dot: |mr, nr| pick_dot!($dot, mr, nr, [1 2 3 4 5 6]),
             transpose: $transpose,
             copy: $copy,
         }
     };
 }
 macro_rules! tiles256 {
-    ($f:ident, $copy:ident, $v:ty) => {
+    ($f:ident, $copy:ident, $dot:ident, $v:ty, $transpose:expr) => {
         Tiles {
             lanes: <$v>::LANES,
             max_vectors: 3,
@@ -245,7 +298,9 @@ macro_rules! tiles256 {
                     3: 1 2 3 4;
                 ])
             },
-            transpose: transpose_scalar::<$v>,
+            max_dot_rows: 3,
+            dot: |mr, nr| pick_dot!($dot, mr, nr, [1 2 3]),
+            transpose: $transpose,
             copy: $copy,
         }
     };
@@ -253,52 +308,19 @@ macro_rules! tiles256 {
 
 pub fn tiles_f32() -> Option<Tiles<f32>> {
     match level() {
-        Level::Avx512 => Some(tiles512!(f32x16, copy_f32x16, F32x16, transpose_16x16)),
-        Level::Avx2 => Some(tiles256!(f32x8, copy_f32x8, F32x8)),
+        Level::Avx512 => Some(tiles512!(f32x16, copy_f32x16, dot_f32x16, F32x16, transpose_16x16)),
+        Level::Avx2 => Some(tiles256!(f32x8, copy_f32x8, dot_f32x8, F32x8, transpose_8x8)),
         _ => None,
     }
 }
 
 pub fn tiles_f64() -> Option<Tiles<f64>> {
     match level() {
-        Level::Avx512 => Some(tiles512!(f64x8, copy_f64x8, F64x8, transpose_scalar::<F64x8>)),
-        Level::Avx2 => Some(tiles256!(f64x4, copy_f64x4, F64x4)),
+        Level::Avx512 => Some(tiles512!(f64x8, copy_f64x8, dot_f64x8, F64x8, transpose_8x8_f64)),
+        Level::Avx2 => Some(tiles256!(f64x4, copy_f64x4, dot_f64x4, F64x4, transpose_4x4)),
         _ => None,
     }
 }
 
-/// Loads four quarters of 16 bytes from four rows, then transposes 4x4 within quarters.
-#[target_feature(enable = "avx512f,avx512dq")]
-unsafe fn transpose_16x16(b: &Block<f32>) {
-    let mask = ((1u32 << b.cols) - 1) as __mmask16;
-    for q in 0..b.rows.div_ceil(4) {
-        let mut r = [_mm512_setzero_ps(); 4];
-        for (i, v) in r.iter_mut().enumerate() {
-            // SAFETY: the caller vouches for 16 rows of 16 elements.
-            unsafe {
-                let row = |g: usize| _mm_loadu_ps(b.src.add((4 * g + i) * b.src_step + 4 * q));
-                *v = _mm512_castps128_ps512(row(0));
-                *v = _mm512_mask_broadcast_f32x4(*v, 0x00f0, row(1));
-                *v = _mm512_mask_broadcast_f32x4(*v, 0x0f00, row(2));
-                *v = _mm512_mask_broadcast_f32x4(*v, 0xf000, row(3));
-            }
-        }
-        let (x, y) = (_mm512_unpacklo_ps(r[0], r[1]), _mm512_unpackhi_ps(r[0], r[1]));
-        let (z, w) = (_mm512_unpacklo_ps(r[2], r[3]), _mm512_unpackhi_ps(r[2], r[3]));
-        let pair = |x: __m512, y: __m512| (_mm512_castps_pd(x), _mm512_castps_pd(y));
-        let ((xz, zx), (yw, wy)) = (pair(x, z), pair(y, w));
-        let out = [
-            _mm512_unpacklo_pd(xz, zx),
-            _mm512_unpackhi_pd(xz, zx),
-            _mm512_unpacklo_pd(yw, wy),
-            _mm512_unpackhi_pd(yw, wy),
-        ];
-        for (p, v) in out.into_iter().enumerate().take(b.rows - 4 * q) {
-            // SAFETY: the caller vouches for `rows` rows of `cols` elements of the result.
-            unsafe {
-                let dst = b.dst.add((4 * q + p) * b.dst_step);
-                _mm512_mask_storeu_ps(dst, mask, _mm512_castpd_ps(v));
-            }
-        }
-    }
-}
+mod transpose;
+use transpose::{transpose_4x4, transpose_8x8, transpose_8x8_f64, transpose_16x16};

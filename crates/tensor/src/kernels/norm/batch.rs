@@ -42,20 +42,12 @@ impl Channels {
             return vec![[0.0; 3]; channels];
         }
         if size >= LONG {
-            let per = GRAIN.div_ceil(size);
-            let blocks = n.div_ceil(per);
+            let blocks = self.blocks();
             let mut parts = vec![[0.0; 3]; channels * blocks];
             par::for_each_chunk_mut(&mut parts, 1, |job, part| {
-                let (c, first) = (job / blocks, job % blocks * per);
                 simd::run(
                     #[inline(always)]
-                    || {
-                        // As many planes as one set of lanes takes, or one.
-                        let (end, some) = ((first + per).min(n), (RUN / size).max(1));
-                        for i in (first..end).step_by(some) {
-                            part[0] = merge(part[0], planes(c, i..(i + some).min(end)));
-                        }
-                    },
+                    || part[0] = self.block(job / blocks, job % blocks, planes, merge),
                 );
             });
             return parts.chunks(blocks).map(|p| p.iter().fold([0.0; 3], |a, &b| merge(a, b))).collect();
@@ -76,6 +68,37 @@ impl Channels {
         });
         let of = |c: usize| (0..blocks).flat_map(move |b| (0..size).map(move |s| b * row + c * size + s));
         (0..channels).map(|c| of(c).fold([0.0; 3], |a, at| merge(a, parts[at]))).collect()
+    }
+
+    /// Blocks of examples whose long planes make a task.
+    fn blocks(&self) -> usize {
+        self.n.div_ceil(GRAIN.div_ceil(self.size))
+    }
+
+    /// The part of channel `c` in one block.
+    #[inline(always)]
+    fn block(
+        &self,
+        c: usize,
+        block: usize,
+        planes: impl Fn(usize, Range<usize>) -> Part,
+        merge: fn(Part, Part) -> Part,
+    ) -> Part {
+        let per = GRAIN.div_ceil(self.size);
+        let first = block * per;
+        // As many planes as one set of lanes takes, or one.
+        let (end, some) = ((first + per).min(self.n), (RUN / self.size).max(1));
+        let mut part = [0.0; 3];
+        for i in (first..end).step_by(some) {
+            part = merge(part, planes(c, i..(i + some).min(end)));
+        }
+        part
+    }
+
+    /// Whether a channel's planes of two operands stay in the second-level cache from one pass to the next.
+    fn is_cached<T>(&self) -> bool {
+        const BYTES: usize = 1 << 20;
+        self.size >= LONG && self.channels > 1 && 2 * self.n * self.size * size_of::<T>() <= BYTES
     }
 
     /// Where channel `c` of example `i` lies.
@@ -182,27 +205,35 @@ pub(crate) fn moments<T: Float>(s: &Channels, x: &[T], mean: &mut [T], var: &mut
     }
 }
 
+/// The sums of gy and of gy (x - mean) over a channel's planes in some examples.
+#[inline(always)]
+fn sums_of_planes<T: Float>(s: &Channels, c: usize, examples: Range<usize>, x: &[T], gy: &[T], mean: T) -> Part {
+    let of = |g, x| (g, g * (x - mean));
+    if examples.len() == 1 {
+        let at = s.plane(c, examples.start);
+        let (g, gx) = sums(&gy[at.clone()], &x[at], of);
+        return [0.0, g.to_f64(), gx.to_f64()];
+    }
+    let (mut g, mut gx) = (Lanes::EMPTY, Lanes::EMPTY);
+    for i in examples {
+        let at = s.plane(c, i);
+        add_pairs((&mut g, &mut gx), &gy[at.clone()], &x[at], of);
+    }
+    [0.0, g.total().to_f64(), gx.total().to_f64()]
+}
+
+/// Parts of [`backward_sums`] together.
+fn add(a: Part, b: Part) -> Part {
+    [0.0, a[1] + b[1], a[2] + b[2]]
+}
+
 /// For each channel, the sums of gy and of gy (x - mean).
 pub(crate) fn backward_sums<T: Float>(s: &Channels, x: &[T], gy: &[T], mean: &[T]) -> Vec<[f64; 2]> {
     let row = s.row();
     let columns_mean = s.spread_out(mean.to_vec());
     let parts = s.combine(
         #[inline(always)]
-        |c, examples| {
-            let mean = mean[c];
-            let of = |g, x| (g, g * (x - mean));
-            if examples.len() == 1 {
-                let at = s.plane(c, examples.start);
-                let (g, gx) = sums(&gy[at.clone()], &x[at], of);
-                return [0.0, g.to_f64(), gx.to_f64()];
-            }
-            let (mut g, mut gx) = (Lanes::EMPTY, Lanes::EMPTY);
-            for i in examples {
-                let at = s.plane(c, i);
-                add_pairs((&mut g, &mut gx), &gy[at.clone()], &x[at], of);
-            }
-            [0.0, g.total().to_f64(), gx.total().to_f64()]
-        },
+        |c, examples| sums_of_planes(s, c, examples, x, gy, mean[c]),
         #[inline(always)]
         |rows, columns, parts| {
             let w = columns.len();
@@ -220,9 +251,76 @@ pub(crate) fn backward_sums<T: Float>(s: &Channels, x: &[T], gy: &[T], mean: &[T
                 parts[i] = [0.0, first[i].to_f64(), second[i].to_f64()];
             }
         },
-        |a, b| [0.0, a[1] + b[1], a[2] + b[2]],
+        add,
     );
     parts.into_iter().map(|[_, g, gx]| [g, gx]).collect()
+}
+
+/// Both [`backward_sums`], which it gives, and [`backward`], channel by channel where a channel stays in cache: then
+/// its operands come from memory once.
+pub(crate) fn backward_both<T: Float>(
+    s: &Channels,
+    (x, gy): (&[T], &[T]),
+    (mean, var): (&[T], &[T]),
+    weight: Option<&[T]>,
+    eps: f64,
+    gx: &mut [T],
+) -> Vec<[f64; 2]> {
+    if !s.is_cached::<T>() || gx.is_empty() {
+        let sums = backward_sums(s, x, gy, mean);
+        backward(s, (x, gy), (mean, var), weight, eps, &sums, gx);
+        return sums;
+    }
+    let mut all = vec![[0.0; 2]; s.channels];
+    let gx = SharedMut::new(gx);
+    let per = GRAIN.div_ceil(s.n * s.size);
+    par::for_each_chunk_mut(&mut all, per, |job, all| {
+        simd::run(
+            #[inline(always)]
+            || {
+                for (i, sums) in all.iter_mut().enumerate() {
+                    let c = job * per + i;
+                    let mut part = [0.0; 3];
+                    for block in 0..s.blocks() {
+                        let of_block = s.block(
+                            c,
+                            block,
+                            #[inline(always)]
+                            |c, examples| sums_of_planes(s, c, examples, x, gy, mean[c]),
+                            add,
+                        );
+                        part = add(part, of_block);
+                    }
+                    *sums = [part[1], part[2]];
+                    let [level, slope, scale] =
+                        numbers_of(s, *sums, var[c], weight.map(|w| w[c]), eps).map(T::from_f64);
+                    for example in 0..s.n {
+                        let at = s.plane(c, example);
+                        // SAFETY: each plane belongs to one channel, and `gx` outlives the call.
+                        let gx = unsafe { gx.slice(at.start, s.size) };
+                        way_back((&x[at.clone()], &gy[at]), mean[c], (level, slope, scale), gx);
+                    }
+                }
+            },
+        );
+    });
+    all
+}
+
+/// What the gradient of x needs of a channel: mean(gy), the factor of x - mean, and that of the whole.
+fn numbers_of<T: Float>(s: &Channels, sums: [f64; 2], var: T, weight: Option<T>, eps: f64) -> [f64; 3] {
+    let (count, r) = ((s.n * s.size) as f64, inverse(var, eps));
+    [sums[0] / count, r * r * sums[1] / count, r * weight.map_or(1.0, |w| w.to_f64())]
+}
+
+/// One plane of the gradient of x.
+#[inline(always)]
+fn way_back<T: Float>((x, gy): (&[T], &[T]), mean: T, (level, slope, scale): (T, T, T), out: &mut [T]) {
+    let n = out.len();
+    let (x, gy) = (&x[..n], &gy[..n]);
+    for i in 0..n {
+        out[i] = (gy[i] - level - (x[i] - mean) * slope) * scale;
+    }
 }
 
 /// The gradient of x: with r = 1 / sqrt(var + eps) and means over the channel's values,
@@ -236,12 +334,7 @@ pub(crate) fn backward<T: Float>(
     sums: &[[f64; 2]],
     gx: &mut [T],
 ) {
-    let count = (s.n * s.size) as f64;
-    let numbers = |c: usize| {
-        let r = inverse(var[c], eps);
-        let scale = r * weight.map_or(1.0, |w| w[c].to_f64());
-        [sums[c][0] / count, r * r * sums[c][1] / count, scale]
-    };
+    let numbers = |c: usize| numbers_of(s, sums[c], var[c], weight.map(|w| w[c]), eps);
     let numbers: Vec<[f64; 3]> = (0..s.channels).map(numbers).collect();
     let [level, slope, scale] = [0, 1, 2].map(|k| s.spread_out(numbers.iter().map(|v| T::from_f64(v[k])).collect()));
     let mean = s.spread_out(mean.to_vec());
@@ -249,10 +342,7 @@ pub(crate) fn backward<T: Float>(
         gx,
         #[inline(always)]
         |c, at, out| {
-            let (mean, level, slope, scale) = (mean[c], level[c], slope[c], scale[c]);
-            for ((o, &g), &v) in out.iter_mut().zip(&gy[at..]).zip(&x[at..]) {
-                *o = (g - level - (v - mean) * slope) * scale;
-            }
+            way_back((&x[at..], &gy[at..]), mean[c], (level[c], slope[c], scale[c]), out);
         },
         #[inline(always)]
         |at, out| {

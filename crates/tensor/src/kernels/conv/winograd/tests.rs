@@ -119,7 +119,7 @@ fn results_do_not_depend_on_the_number_of_threads() {
             par::set_threads(threads);
             let (mut out, mut gx) = (vec![0.0f32; ly], vec![0.0f32; lx]);
             conv_forward(&s, &x, &w, &Finish::NOTHING, &mut out);
-            conv_backward_input(&s, &gy, &w, &mut gx);
+            conv_backward_input(&s, &gy, &w, &Finish::NOTHING, &mut gx);
             results.push([out, gx].concat().iter().map(|v| v.to_bits()).collect::<Vec<_>>());
         }
         assert!(results.windows(2).all(|r| r[0] == r[1]));
