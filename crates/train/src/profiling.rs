@@ -16,7 +16,7 @@ pub const TRACE: &str = "profile.json";
 /// How many operations are printed; the file has them all.
 const PRINTED: usize = 25;
 
-/// Records some steps after [`WARM_UP`], prints where their time went, and writes [`TABLES`] and [`TRACE`].
+/// Records some steps after two to warm up, prints where their time went, and writes `profile.txt` and `profile.json`.
 ///
 /// Each step is a span `step` from one optimiser step to the next, with loading the batch in it. Validation between
 /// epochs is left out. It comes last in the list of callbacks, so that the others are not part of the first step of
