@@ -89,7 +89,8 @@ impl Finished for f64 {
 /// One step of the finish.
 #[derive(Clone)]
 enum Step {
-    Affine(Option<Vec<f64>>, Vec<f64>),
+    /// Factors and terms of the channels.
+    Affine(Vec<f64>, Vec<f64>),
     Add(Tensor),
     Then(Activation),
 }
@@ -106,8 +107,7 @@ struct Tail {
 impl Tail {
     fn accepts(&self, step: &Step) -> bool {
         match step {
-            Step::Affine(..) => self.residual.is_none() && self.then.is_none(),
-            Step::Add(_) => self.residual.is_none() && self.then.is_none(),
+            Step::Affine(..) | Step::Add(_) => self.residual.is_none() && self.then.is_none(),
             Step::Then(_) => self.then.is_none(),
         }
     }
@@ -115,16 +115,13 @@ impl Tail {
     fn append(&mut self, step: Step) {
         match step {
             Step::Affine(scale, shift) => {
-                if let (Some(b), Some(a)) = (&mut self.shift, &scale) {
-                    b.iter_mut().zip(a).for_each(|(b, a)| *b *= a);
-                }
-                match (&mut self.scale, scale) {
-                    (Some(old), Some(a)) => old.iter_mut().zip(a).for_each(|(old, a)| *old *= a),
-                    (slot, a) => *slot = slot.take().or(a),
-                }
                 match &mut self.shift {
-                    Some(b) => b.iter_mut().zip(shift).for_each(|(b, s)| *b += s),
-                    slot => *slot = Some(shift),
+                    Some(old) => old.iter_mut().zip(&scale).zip(shift).for_each(|((b, a), s)| *b = *b * a + s),
+                    none => *none = Some(shift),
+                }
+                match &mut self.scale {
+                    Some(old) => old.iter_mut().zip(scale).for_each(|(old, a)| *old *= a),
+                    none => *none = Some(scale),
                 }
             }
             Step::Add(residual) => self.residual = Some(residual),
@@ -134,13 +131,16 @@ impl Tail {
 
     /// Lends the finish to `f`.
     fn with<T: Finished, R>(&self, f: impl FnOnce(&Finish<'_, T>) -> R) -> R {
-        let numbers =
-            |v: &Option<Vec<f64>>| v.as_ref().map(|v| v.iter().map(|&v| <T as Float>::from_f64(v)).collect::<Vec<T>>());
-        let (scale, shift) = (numbers(&self.scale), numbers(&self.shift));
+        let (scale, shift) = (rounded::<T>(&self.scale), rounded::<T>(&self.shift));
         let residual = self.residual.as_ref().map(|r| r.read::<T>());
         let then = self.then.as_ref().map(T::activation);
         f(&Finish { scale: scale.as_deref(), shift: shift.as_deref(), residual: residual.as_deref(), then })
     }
+}
+
+/// The numbers of the channels as the elements' type.
+fn rounded<T: Float>(numbers: &Option<Vec<f64>>) -> Option<Vec<T>> {
+    numbers.as_ref().map(|n| n.iter().map(|&v| T::from_f64(v)).collect())
 }
 
 /// A result this one continues, and what is to be done to it to get this one.
@@ -190,8 +190,7 @@ impl Deferred {
                 finish::in_place(self.along, finish, out);
             }
             Source::Centred { x, mean } => {
-                let mean = mean.as_ref().map(|m| m.iter().map(|&v| <T as Float>::from_f64(v)).collect::<Vec<T>>());
-                finish::copy(self.along, &x.read::<T>(), mean.as_deref(), finish, out);
+                finish::copy(self.along, &x.read::<T>(), rounded::<T>(mean).as_deref(), finish, out);
             }
         });
     }
@@ -207,7 +206,7 @@ impl Deferred {
         let storage = Storage::waiting(dtype, shape.numel(), self);
         WAITING.fetch_add(1, SeqCst);
         let mut list = LIST.lock().unwrap_or_else(|e| e.into_inner());
-        if list.len() >= 64 {
+        if list.len() == list.capacity() {
             list.retain(|s| s.upgrade().is_some_and(|s| s.is_waiting()));
         }
         list.push(Arc::downgrade(&storage));
@@ -322,7 +321,7 @@ pub(crate) fn affine(x: &Tensor, scale: &Tensor, shift: &Tensor) -> Tensor {
     let along = Along { channels: s[1], size: s[2..].iter().product() };
     let (scale, shift) = (numbers(scale), numbers(shift));
     let same = |d: &Deferred| d.along == along;
-    follow(x, same, || Step::Affine(Some(scale.clone()), shift.clone())).unwrap_or_else(|| {
+    follow(x, 0, same, || Step::Affine(scale.clone(), shift.clone())).unwrap_or_else(|| {
         let tail = Tail { scale: Some(scale), shift: Some(shift), ..Tail::default() };
         start(Source::Centred { x: x.detach(), mean: None }, along, tail, x.dtype(), s)
     })
@@ -330,19 +329,23 @@ pub(crate) fn affine(x: &Tensor, scale: &Tensor, shift: &Tensor) -> Tensor {
 
 /// `x + y` as a step of `x`, if `x` waits and `y` is laid out as it.
 pub(crate) fn add(x: &Tensor, y: &Tensor) -> Option<Tensor> {
-    if x.shape() != y.shape() || x.dtype() != y.dtype() || !y.is_contiguous() || depth(y) >= DEEPEST {
+    let beside = depth(y);
+    let fits = x.shape() == y.shape() && x.dtype() == y.dtype() && y.is_contiguous() && !x.shares_storage(y);
+    if !fits || beside >= DEEPEST {
         return None;
     }
-    follow(x, |_| true, || Step::Add(y.detach()))
+    follow(x, beside + 1, |_| true, || Step::Add(y.detach()))
 }
 
 /// A map of each element as a step of `x`, if `x` waits.
 pub(crate) fn then(x: &Tensor, activation: impl Fn() -> Activation) -> Option<Tensor> {
-    follow(x, |_| true, || Step::Then(activation()))
+    follow(x, 0, |_| true, || Step::Then(activation()))
 }
 
-/// The result of one more step on a waiting `x`, if it can be taken.
-fn follow(x: &Tensor, fits: impl Fn(&Deferred) -> bool, step: impl Fn() -> Step) -> Option<Tensor> {
+/// The result of one more step on a waiting `x`, if it can be taken; `least` is the depth that the step itself
+/// brings. What `fits` and `step` do must not look into another storage: two threads that each held one and waited
+/// for the other's would wait forever.
+fn follow(x: &Tensor, least: usize, fits: impl Fn(&Deferred) -> bool, step: impl Fn() -> Step) -> Option<Tensor> {
     if !whole(x) {
         return None;
     }
@@ -356,12 +359,8 @@ fn follow(x: &Tensor, fits: impl Fn(&Deferred) -> bool, step: impl Fn() -> Step)
         earlier.push(Earlier { storage: Arc::downgrade(&x.0.storage), tail: Tail::default() });
         earlier.iter_mut().for_each(|e| e.tail.append(step.clone()));
         let mut tail = d.tail.clone();
-        let depth = d.depth.max(match &step {
-            Step::Add(y) if !Arc::ptr_eq(&y.0.storage, &x.0.storage) => depth(y) + 1,
-            Step::Add(_) => return None,
-            _ => 0,
-        });
         tail.append(step);
+        let depth = d.depth.max(least);
         Some(Deferred { source: d.source.clone(), along: d.along, tail, earlier, depth })
     })?;
     Some(next.tensor(x.dtype(), x.shape()))

@@ -23,9 +23,8 @@ mod tests;
 mod weight;
 mod winograd;
 
-use super::finish::Finish;
+use super::finish::{self, Along, Finish};
 use super::micro::Float;
-use super::par;
 
 /// The shape of a convolution over `n` images; 1-d and 2-d ones have leading ones.
 ///
@@ -163,13 +162,6 @@ pub(crate) fn conv_forward<T: Float>(shape: &ConvShape, x: &[T], w: &[T], finish
     }
 }
 
-/// Finishes planes that a kernel left as they were.
-fn finish_planes<T: Float>(finish: &Finish<'_, T>, channels: usize, plane: usize, out: &mut [T]) {
-    if plane > 0 && !finish.is_nothing() {
-        par::for_each_chunk_mut(out, plane, |i, run| finish.plane(i % channels, i * plane, run));
-    }
-}
-
 fn check_finish<T>(finish: &Finish<'_, T>, channels: usize) {
     for (name, part) in [("scale", finish.scale), ("bias", finish.shift)] {
         let right = part.is_none_or(|p| p.len() == channels);
@@ -198,7 +190,7 @@ pub(crate) fn conv_backward_input<T: Float>(
     let shape = shape.simplified();
     if shape.is_depthwise() {
         depthwise::backward_input(&shape, gy, w, gx);
-        finish_planes(finish, shape.c_in, shape.in_plane(), gx);
+        finish::in_place(Along { channels: shape.c_in, size: shape.in_plane() }, finish, gx);
     } else if let Some(product) = product::Product::of(&shape) {
         product.backward_input(gy, w, finish, gx);
     } else {

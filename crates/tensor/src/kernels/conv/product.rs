@@ -92,7 +92,7 @@ impl<'a> Product<'a> {
             let (k, m, plane) = (s.c_in * s.in_plane(), s.c_out, s.in_plane());
             let epilogue = Epilogue::default();
             gemm_batched(1, s.n, k, m, T::ONE, gy, (m, 1), w, (k, 1), T::ZERO, gx, (k, 1), epilogue, |_| (0, 0, 0));
-            return super::finish_planes(finish, s.c_in, plane, gx);
+            return finish::in_place(Along { channels: s.c_in, size: plane }, finish, gx);
         }
         let (m, k, plane) = (s.group_in(), s.group_out(), s.out_plane());
         self.images(s.c_in * s.in_plane(), finish, s.c_in, s.in_plane(), gx, |i, gx| {
@@ -128,7 +128,7 @@ impl<'a> Product<'a> {
             for (i, out) in out.chunks_exact_mut(len).enumerate() {
                 f(i, out);
             }
-            return super::finish_planes(finish, channels, plane, out);
+            return finish::in_place(Along { channels, size: plane }, finish, out);
         }
         let flops = 2 * s.c_out * s.group_in() * s.out_plane();
         let some = (TASK_FLOPS / flops.max(1)).clamp(1, s.n / IMAGES);
