@@ -679,12 +679,15 @@ fn folded_and_unfolded_views() {
         assert!(unfolded.contains(line), "{line} in {unfolded}");
     }
     assert_eq!(unfolded.matches("->").count(), 3 * 8 + 4 * 2);
-    // The graph that ran: one tanh a step, each fed by the one before.
-    let layer = RNN::new(2, 3);
-    layer.named_parameters();
-    let graph = layer.forward(&Tensor::ones([4, 1, 2]), None).1.graph_text();
+    // The graph that ran: cells are one tanh a step, each fed by the one before; a layer is one operation.
+    let (cell, xs) = (RNNCell::new(2, 3), Tensor::ones([4, 1, 2]));
+    cell.named_parameters();
+    let h = (0..4).fold(Tensor::zeros([1, 3]), |h, t| cell.forward(&xs.select(0, t), Some(&h)));
+    let graph = h.graph_text();
     assert_eq!(graph.lines().filter(|l| l.trim_start().starts_with("tanh ")).count(), 4, "{graph}");
-    assert!(graph.contains("`weight_hh_l0`"), "{graph}");
+    assert!(graph.contains("`weight_hh`"), "{graph}");
+    let graph = RNN::new(2, 3).forward(&xs, None).1.graph_text();
+    assert_eq!(graph.matches("rnn_sequence").count(), 1, "{graph}");
 }
 
 /// A cell of our own: a leaky sum of its inputs.

@@ -13,6 +13,7 @@
 //! it, so nothing heavy is ever done twice.
 
 use crate::dtype::DType;
+use crate::is_grad_enabled;
 use crate::kernels::conv::{ConvShape, conv_backward_input, conv_forward};
 use crate::kernels::finish::{self, Along, Finish, Then};
 use crate::kernels::math::Num;
@@ -45,6 +46,8 @@ enum Source {
     Linear {
         x: Tensor,
         w: Tensor,
+        /// Whether `w` is likely to be multiplied again as it is.
+        again: bool,
     },
     /// The operand less a number a channel.
     Centred {
@@ -56,7 +59,7 @@ enum Source {
 impl Source {
     fn operands(&self) -> [Option<&Tensor>; 2] {
         match self {
-            Source::Conv { x, w, .. } | Source::ConvTranspose { x, w, .. } | Source::Linear { x, w } => {
+            Source::Conv { x, w, .. } | Source::ConvTranspose { x, w, .. } | Source::Linear { x, w, .. } => {
                 [Some(x), Some(w)]
             }
             Source::Centred { x, .. } => [Some(x), None],
@@ -182,11 +185,11 @@ impl Deferred {
             Source::ConvTranspose { shape, x, w } => {
                 conv_backward_input(shape, &x.read::<T>(), &w.read::<T>(), finish, out);
             }
-            Source::Linear { x, w } => {
+            Source::Linear { x, w, again } => {
                 if finish.scale.is_none() {
-                    return multiply::<T>(x, w, finish, out);
+                    return multiply::<T>(x, w, *again, finish, out);
                 }
-                multiply::<T>(x, w, &Finish::NOTHING, out);
+                multiply::<T>(x, w, *again, &Finish::NOTHING, out);
                 finish::in_place(self.along, finish, out);
             }
             Source::Centred { x, mean } => {
@@ -289,7 +292,7 @@ pub(crate) fn conv_transpose(shape: ConvShape, x: &Tensor, w: &Tensor, bias: Opt
 pub(crate) fn linear(x: &Tensor, w: &Tensor, bias: Option<&Tensor>) -> Tensor {
     let out = Shape::new(&[x.size(0), w.size(1)]);
     start(
-        Source::Linear { x: x.detach(), w: w.detach() },
+        Source::Linear { x: x.detach(), w: w.detach(), again: !is_grad_enabled() },
         Along { channels: out[1], size: 1 },
         bias_tail(bias),
         x.dtype(),

@@ -42,7 +42,7 @@ pub fn set_rng_state(state: RngState) {
 }
 
 /// A finalising mix (David Stafford's variant 13 of MurmurHash3's).
-fn mix(mut z: u64) -> u64 {
+pub(crate) fn mix(mut z: u64) -> u64 {
     z = (z ^ (z >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
     z = (z ^ (z >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
     z ^ (z >> 31)
@@ -55,9 +55,20 @@ pub(crate) fn draw() -> impl Fn(usize) -> Xoshiro256PlusPlus + Sync {
     streams(*s)
 }
 
+/// The key of one draw, for kernels that make numbers of it and of a place.
+pub(crate) fn draw_key() -> u64 {
+    let mut s = STATE.lock().unwrap_or_else(|e| e.into_inner());
+    s.draws += 1;
+    key(*s)
+}
+
+fn key(s: RngState) -> u64 {
+    mix(s.seed ^ mix(s.draws.wrapping_mul(0x9e37_79b9_7f4a_7c15)))
+}
+
 /// The streams that belong to a state: a function of the state and the piece alone.
 fn streams(s: RngState) -> impl Fn(usize) -> Xoshiro256PlusPlus + Sync {
-    let key = mix(s.seed ^ mix(s.draws.wrapping_mul(0x9e37_79b9_7f4a_7c15)));
+    let key = key(s);
     move |piece| Xoshiro256PlusPlus::seed_from_u64(key ^ mix(piece as u64 + 1))
 }
 

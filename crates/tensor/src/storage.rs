@@ -2,6 +2,7 @@
 
 use crate::deferred::{self, Deferred};
 use crate::dtype::{DType, Element};
+use crate::kept::Kept;
 use crate::memory::Block;
 use crate::profiler;
 use memmap2::Mmap;
@@ -44,6 +45,8 @@ pub(crate) struct Storage {
     /// How to compute them.
     deferred: Mutex<Option<Deferred>>,
     version: AtomicU64,
+    /// A copy for products.
+    pub kept: Kept,
     pub dtype: DType,
     /// Number of elements.
     pub len: usize,
@@ -85,6 +88,7 @@ impl Storage {
             waiting: AtomicBool::new(false),
             deferred: Mutex::new(None),
             version: AtomicU64::new(0),
+            kept: Kept::default(),
             dtype,
             len,
         }
@@ -173,6 +177,7 @@ impl Storage {
         deferred::before_change(self);
         self.version.fetch_add(1, Relaxed);
         let mut guard = self.buffer.write().unwrap_or_else(|e| e.into_inner());
+        self.kept.forget();
         if let Owner::Mapped(_) = guard.owner {
             let block = Block::new(guard.bytes);
             // SAFETY: both regions are `bytes` long and disjoint.

@@ -10,36 +10,57 @@ use std::panic::catch_unwind;
 #[derive(Clone, Copy, Debug, PartialEq)]
 enum Kind {
     Lstm,
+    Gru,
+    GruWrites,
+    Tanh,
+    Relu,
 }
 
 impl Kind {
     fn gates(self) -> usize {
         match self {
             Kind::Lstm => 4,
+            Kind::Gru | Kind::GruWrites => 3,
+            Kind::Tanh | Kind::Relu => 1,
         }
     }
 
-    /// Shapes of the operands for a width.
+    /// Shapes of the operands for a width: inputs, weights, biases, initial states.
     fn shapes(self, rows: usize, n: usize, h: usize) -> Vec<Vec<usize>> {
-        let g = self.gates();
+        let wide = self.gates() * h;
+        let inputs = h / 3 + 1;
+        let mut all = vec![vec![rows, inputs], vec![wide, inputs], vec![wide, h], vec![wide]];
         match self {
-            Kind::Lstm => vec![vec![rows, g * h], vec![g * h, h], vec![n, h], vec![n, h]],
+            Kind::Lstm => all.extend([vec![n, h], vec![n, h]]),
+            Kind::Gru | Kind::GruWrites => all.extend([vec![wide], vec![n, h]]),
+            Kind::Tanh | Kind::Relu => all.push(vec![n, h]),
         }
+        all
     }
 
     /// All results below each other, by one operation.
     fn fused(self, x: &[Tensor], sizes: &[usize], reverse: bool) -> Tensor {
-        match self {
+        let (y, h) = match self {
             Kind::Lstm => {
-                let (y, h, c) = x[0].lstm_sequence(&x[1], &x[2], &x[3], sizes, reverse);
-                Tensor::cat(&[&y, &h, &c], 0)
+                let (y, h, c) = x[0].lstm_sequence(&x[1], &x[2], &x[3], &x[4], &x[5], sizes, reverse);
+                return Tensor::cat(&[&y, &h, &c], 0);
             }
-        }
+            Kind::Gru | Kind::GruWrites => {
+                let writes = self == Kind::GruWrites;
+                x[0].gru_sequence(&x[1], &x[2], &x[3], &x[4], &x[5], sizes, reverse, writes)
+            }
+            Kind::Tanh | Kind::Relu => {
+                x[0].rnn_sequence(&x[1], &x[2], &x[3], &x[4], self == Kind::Relu, sizes, reverse)
+            }
+        };
+        Tensor::cat(&[&y, &h], 0)
     }
 
+    /// One step from the inputs' share of the sums.
     fn step(self, x: &[Tensor], row: &Tensor, state: &[Tensor]) -> Vec<Tensor> {
-        let h = state[0].size(1);
-        let sums = state[0].matmul(&x[1].t());
+        let before = &state[0];
+        let h = before.size(1);
+        let sums = before.matmul(&x[2].t());
         let of = |t: &Tensor, gate: usize| t.narrow(1, gate * h, h);
         match self {
             Kind::Lstm => {
@@ -48,14 +69,27 @@ impl Kind {
                 let c = f * &state[1] + i * of(&a, 2).tanh();
                 vec![o * c.tanh(), c]
             }
+            Kind::Gru | Kind::GruWrites => {
+                let s = sums + &x[4];
+                let gate = |k: usize| (of(row, k) + of(&s, k)).sigmoid();
+                let (r, z) = (gate(0), gate(1));
+                let n = (of(row, 2) + r * of(&s, 2)).tanh();
+                let (z, rest) = if self == Kind::Gru { (1.0 - &z, z) } else { (z.clone(), 1.0 - z) };
+                vec![z * n + rest * before]
+            }
+            Kind::Tanh => vec![(row + sums).tanh()],
+            Kind::Relu => vec![(row + sums).relu()],
         }
     }
 
     /// The same, one sequence after the other, one row at a time.
     fn plain(self, x: &[Tensor], sizes: &[usize], reverse: bool) -> Tensor {
         let initial: &[Tensor] = match self {
-            Kind::Lstm => &x[2..4],
+            Kind::Lstm => &x[4..6],
+            Kind::Gru | Kind::GruWrites => &x[5..6],
+            Kind::Tanh | Kind::Relu => &x[4..5],
         };
+        let inputs = x[0].matmul(&x[1].t()) + &x[3];
         let starts: Vec<usize> = sizes.iter().scan(0, |at, n| Some(std::mem::replace(at, *at + n))).collect();
         let mut outputs = vec![None; sizes.iter().sum()];
         let mut ends = vec![vec![]; initial.len()];
@@ -66,7 +100,7 @@ impl Kind {
                 rows.reverse();
             }
             for row in rows {
-                state = self.step(x, &x[0].narrow(0, row, 1), &state);
+                state = self.step(x, &inputs.narrow(0, row, 1), &state);
                 outputs[row] = Some(state[0].clone());
             }
             ends.iter_mut().zip(state).for_each(|(ends, t)| ends.push(t));
@@ -76,7 +110,7 @@ impl Kind {
     }
 }
 
-const KINDS: [Kind; 1] = [Kind::Lstm];
+const KINDS: [Kind; 5] = [Kind::Lstm, Kind::Gru, Kind::GruWrites, Kind::Tanh, Kind::Relu];
 
 /// Numbers of rows of the steps, and the width.
 fn trials() -> Vec<(Vec<usize>, usize)> {
@@ -87,11 +121,12 @@ fn trials() -> Vec<(Vec<usize>, usize)> {
         (vec![9, 9, 2], 37),
         (vec![3, 3], 64),
         (vec![33, 20, 20], 100),
+        (vec![40, 40, 40, 30, 1], 20),
     ]
 }
 
 fn operands(kind: Kind, sizes: &[usize], h: usize, dtype: DType) -> Vec<Tensor> {
-    let scale = |k: usize| if k == 1 { 1.0 / (h as f64).sqrt() } else { 1.0 };
+    let scale = |k: usize| if k == 1 || k == 2 { 1.0 / (h as f64).sqrt() } else { 1.0 };
     let shapes = kind.shapes(sizes.iter().sum(), sizes[0], h);
     let draw = |(k, s): (usize, Vec<usize>)| (Tensor::randn(s) * scale(k)).to_dtype(dtype).detach();
     shapes.into_iter().enumerate().map(|(k, s)| draw((k, s)).requires_grad_(true)).collect()
@@ -107,7 +142,9 @@ fn orders(x: &[Tensor], f: impl Fn(&[Tensor]) -> Tensor, second: bool) -> Vec<Te
     let mut all = vec![y.detach()];
     if second {
         let s = first.iter().map(|g| g.square().sum()).reduce(|a, b| a + b).unwrap();
-        all.extend(grad(&[&s], &inputs, GradOptions::default()));
+        // A ReLU is linear piece by piece: its slopes need not depend on all operands.
+        let options = GradOptions { allow_unused: true, ..Default::default() };
+        all.extend(grad(&[&s], &inputs, options));
     }
     all.extend(first.iter().map(Tensor::detach));
     all
@@ -165,7 +202,7 @@ fn an_operand_that_depends_on_another_is_counted_once() {
         let tie = |x: &[Tensor]| {
             let mut x = x.to_vec();
             let last = x.len() - 1;
-            x[last] = &x[last] + x[1].narrow(0, 0, 2) * &x[last];
+            x[last] = &x[last] + x[2].narrow(0, 0, 2) * &x[last];
             x
         };
         let plain = orders(&x, |x| kind.plain(&tie(x), &[2, 2], false), true);
@@ -199,16 +236,21 @@ fn shapes_that_do_not_fit_are_named() {
         let payload = catch_unwind(std::panic::AssertUnwindSafe(f)).expect_err("it must not fit");
         payload.downcast_ref::<String>().cloned().unwrap_or_default()
     };
-    let (w, s) = (Tensor::zeros([8, 2]), Tensor::zeros([3, 2]));
-    let lstm = |x: [usize; 2], sizes: &[usize], s: &Tensor| {
-        let _ = Tensor::zeros(x).lstm_sequence(&w, s, s, sizes, false);
+    let (w, u, b, s) = (Tensor::zeros([8, 3]), Tensor::zeros([8, 2]), Tensor::zeros([8]), Tensor::zeros([3, 2]));
+    let lstm = |x: [usize; 2], b: &Tensor, sizes: &[usize], s: &Tensor| {
+        let _ = Tensor::zeros(x).lstm_sequence(&w, &u, b, s, s, sizes, false);
     };
-    let text = message(&|| lstm([5, 6], &[3, 2], &s));
-    assert!(text.contains("lstm_sequence: needs sums [5, 4 hidden]") && text.contains("[5, 6] and [8, 2]"), "{text}");
-    let text = message(&|| lstm([5, 8], &[2, 3], &s));
+    let text = message(&|| lstm([5, 6], &b, &[3, 2], &s));
+    assert!(
+        text.contains("lstm_sequence: needs inputs [5, in]") && text.contains("[5, 6], [8, 3] and [8, 2]"),
+        "{text}"
+    );
+    let text = message(&|| lstm([5, 3], &b, &[2, 3], &s));
     assert!(text.contains("none is larger than the one before, got [2, 3]"), "{text}");
-    let text = message(&|| lstm([5, 8], &[3, 2], &Tensor::zeros([2, 2])));
+    let text = message(&|| lstm([5, 3], &s, &[3, 2], &s));
+    assert!(text.contains("needs a bias [8], got [3, 2]"), "{text}");
+    let text = message(&|| lstm([5, 3], &b, &[3, 2], &Tensor::zeros([2, 2])));
     assert!(text.contains("needs initial states [3, 2], got [2, 2]"), "{text}");
-    let text = message(&|| lstm([5, 8], &[3, 2], &s.to_dtype(DType::F64)));
-    assert!(text.contains("the sums are f32, weight or state f64"), "{text}");
+    let text = message(&|| lstm([5, 3], &b, &[3, 2], &s.to_dtype(DType::F64)));
+    assert!(text.contains("the inputs are f32, a weight, bias or state f64"), "{text}");
 }

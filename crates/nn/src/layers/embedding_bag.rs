@@ -123,27 +123,39 @@ impl EmbeddingBag {
         let all = integers("EmbeddingBag", input).reshape([-1]);
         let starts = self.starts(input, offsets);
         let rows = self.lookup.rows(&self.weight, &all);
+        let weights = per_sample_weights.map(|w| self.check_weights(w, input));
         let all = all.to_vec::<i64>();
-        let counts = |i: usize| self.padding_idx != Some(all[i] as usize);
+        let kept: Vec<usize> = (0..all.len()).filter(|&i| self.padding_idx != Some(all[i] as usize)).collect();
+        if input.rank() == 2 && kept.len() == all.len() && input.size(1) > 0 {
+            // Bags of one size: [bags, L, width].
+            let bags = weights.map_or(rows.clone(), |w| &rows * w.unsqueeze(1));
+            let bags = bags.reshape([input.size(0), input.size(1), rows.size(1)]);
+            return match self.mode {
+                BagMode::Sum => bags.sum_dim(1, false),
+                BagMode::Mean => bags.mean_dim(1, false),
+                BagMode::Max => bags.max_dim(1, false).0,
+            };
+        }
         let bag = |i: usize| starts.partition_point(|&s| s <= i) - 1;
-        let kept: Vec<usize> = (0..all.len()).filter(|&i| counts(i)).collect();
         let bags: Vec<usize> = kept.iter().map(|&i| bag(i)).collect();
         let place = Tensor::from_vec(kept.iter().map(|&i| i as i64).collect::<Vec<_>>(), [kept.len()]);
         let mut rows = rows.index_select(0, &place);
-        if let Some(w) = per_sample_weights {
-            if self.mode != BagMode::Sum || w.shape() != input.shape() {
-                let (shape, mode) = (w.shape(), self.mode);
-                fail(
-                    "EmbeddingBag",
-                    format_args!(
-                        "weights {shape} for indices {} in mode {mode:?}: sums alone take them",
-                        input.shape()
-                    ),
-                );
-            }
-            rows = rows * w.reshape([-1]).index_select(0, &place).unsqueeze(1);
+        if let Some(w) = weights {
+            rows = rows * w.index_select(0, &place).unsqueeze(1);
         }
         self.reduce(&rows, &bags, starts.len())
+    }
+
+    /// The weights as a vector.
+    fn check_weights(&self, weights: &Tensor, input: &Tensor) -> Tensor {
+        if self.mode != BagMode::Sum || weights.shape() != input.shape() {
+            let (shape, mode) = (weights.shape(), self.mode);
+            fail(
+                "EmbeddingBag",
+                format_args!("weights {shape} for indices {} in mode {mode:?}: sums alone take them", input.shape()),
+            );
+        }
+        weights.reshape([-1])
     }
 
     /// Where the bags begin.

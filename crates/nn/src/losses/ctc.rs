@@ -3,7 +3,7 @@
 use super::Reduction;
 use super::nll::check_log_probs;
 use gradus_tensor::autograd::record;
-use gradus_tensor::{DType, Tensor, fail, is_grad_enabled};
+use gradus_tensor::{DType, Element, Tensor, fail, is_grad_enabled};
 
 /// Options of [`ctc_loss_with`].
 #[derive(Clone, Copy, Debug, Default)]
@@ -19,7 +19,7 @@ pub struct CtcOptions {
 /// CTC loss: `-ln sum_a prod_t p_t(a_t)` over all alignments a which give the target once repeated classes
 /// are merged and blanks are left out; divided by the target's length, averaged over the batch.
 ///
-/// The sum runs forward and backward over the states (blank, y_1, blank, ..., blank) in logarithms, in f64. Where no
+/// The sum runs forward and backward over the states (blank, y_1, blank, ..., blank) in f64 with exponents of 64 bits. Where no
 /// alignment exists the loss is infinite and the gradient NaN, as in PyTorch. It can be differentiated once.
 ///
 /// # Shapes
@@ -138,37 +138,48 @@ impl Batch {
         if self.batched { vec![self.steps.len()] } else { vec![] }
     }
 
-    /// One loss a sample, in the graph.
-    #[track_caller]
-    fn losses(&self, log_probs: &Tensor, zero_infinity: bool) -> Tensor {
-        let n = self.steps.len();
-        let classes = log_probs.size(-1);
-        let wanted = log_probs.requires_grad() && is_grad_enabled();
-        let log_p = log_probs.detach().to_dtype(DType::F64).to_vec::<f64>();
-        let mut gradient = vec![0.0; if wanted { log_p.len() } else { 0 }];
+    /// One loss a sample, and their gradients if they are wanted.
+    fn run<T: Element>(&self, log_probs: &Tensor, wanted: bool, zero_infinity: bool) -> (Vec<f64>, Tensor) {
+        let (n, classes, log_p) = (self.steps.len(), log_probs.size(-1), log_probs.to_vec::<T>());
+        let mut gradient = vec![T::default(); if wanted { log_p.len() } else { 0 }];
         let mut losses = Vec::with_capacity(n);
-        for i in 0..n {
+        for (i, states) in self.states.iter().enumerate() {
             let at = |t: usize, class: usize| (t * n + i) * classes + class;
-            let lattice = Lattice { steps: self.steps[i], states: &self.states[i], blank: self.blank };
-            let emission = |t: usize, class: usize| log_p[at(t, class)];
-            let alpha = lattice.forward(&emission);
+            let lattice = Lattice::new(self.steps[i], states, self.blank, |t, class| log_p[at(t, class)]);
+            let alpha = lattice.forward();
             let total = lattice.total(&alpha);
-            let impossible = total == f64::NEG_INFINITY;
-            losses.push(if impossible && zero_infinity { 0.0 } else { 0.0 - total });
+            let impossible = total.m == 0.0;
+            losses.push(if impossible && zero_infinity { 0.0 } else { 0.0 - total.ln() });
             if !wanted || impossible && zero_infinity {
                 continue;
             }
             if impossible {
-                (0..lattice.steps).for_each(|t| gradient[at(t, 0)..at(t, 0) + classes].fill(f64::NAN));
+                (0..lattice.steps).for_each(|t| gradient[at(t, 0)..at(t, 0) + classes].fill(T::from_f64(f64::NAN)));
                 continue;
             }
-            lattice.posteriors(&emission, &alpha, total, |t, class, p| gradient[at(t, class)] -= p);
+            lattice.posteriors(&alpha, total, |t, s, p| {
+                let g = &mut gradient[at(t, states[s])];
+                *g = T::from_f64(g.to_f64() - p);
+            });
         }
+        let shape = if wanted { log_probs.shape().to_vec() } else { vec![0] };
+        (losses, Tensor::from_vec(gradient, shape))
+    }
+
+    /// One loss a sample, in the graph.
+    #[track_caller]
+    fn losses(&self, log_probs: &Tensor, zero_infinity: bool) -> Tensor {
+        let wanted = log_probs.requires_grad() && is_grad_enabled();
+        let data = log_probs.detach();
+        let (losses, gradient) = match log_probs.dtype() {
+            DType::F32 => self.run::<f32>(&data, wanted, zero_infinity),
+            _ => self.run::<f64>(&data.to_dtype(DType::F64), wanted, zero_infinity),
+        };
         let out = Tensor::from_vec(losses, self.shape()).to_dtype(log_probs.dtype());
         if !wanted {
             return out;
         }
-        let gradient = Tensor::from_vec(gradient, log_probs.shape()).to_dtype(log_probs.dtype());
+        let gradient = gradient.to_dtype(log_probs.dtype());
         let (saved, batched) = (log_probs.save(), self.batched);
         record(OP, out, &[log_probs], move |ctx| {
             ctx.set(0, || {
@@ -182,85 +193,138 @@ impl Batch {
     }
 }
 
-/// The states of one sample over its steps. Logarithms, in rows of a state each, step by step.
-struct Lattice<'a> {
-    steps: usize,
-    states: &'a [usize],
-    blank: usize,
+/// A number m 2^e with 1 <= m < 2, or zero: products of thousands of probabilities neither vanish nor need logarithms.
+#[derive(Clone, Copy)]
+struct Wide {
+    m: f64,
+    e: i64,
 }
 
-impl Lattice<'_> {
-    /// Whether state `s` may follow state `s - 2`: not over a blank between equal labels, and not into a blank.
-    fn skips(&self, s: usize) -> bool {
-        s >= 2 && self.states[s] != self.blank && self.states[s] != self.states[s - 2]
+impl Wide {
+    const ZERO: Wide = Wide { m: 0.0, e: -(1 << 50) };
+    const ONE: Wide = Wide { m: 1.0, e: 0 };
+
+    /// m 2^e for any m that is not negative.
+    #[inline(always)]
+    fn new(m: f64, e: i64) -> Wide {
+        if m >= f64::MIN_POSITIVE && m < f64::INFINITY {
+            let bits = m.to_bits();
+            let digits = (bits & ((1 << 52) - 1)) | (1023 << 52);
+            return Wide { m: f64::from_bits(digits), e: e + (bits >> 52) as i64 - 1023 };
+        }
+        // A NaN stays one.
+        if m < 1.0 { Wide::ZERO } else { Wide { m, e: 0 } }
     }
 
-    /// ln of the probability of all beginnings that end at step t in state s, emission included.
-    fn forward(&self, emission: &dyn Fn(usize, usize) -> f64) -> Vec<f64> {
-        let n = self.states.len();
-        let mut alpha = vec![f64::NEG_INFINITY; self.steps * n];
+    /// e^x.
+    fn exp(x: f64) -> Wide {
+        if x == f64::NEG_INFINITY {
+            return Wide::ZERO;
+        }
+        let e = (x * std::f64::consts::LOG2_E).floor();
+        // ln 2 in two parts, so that e times the first is exact.
+        let r = x - e * 0.693_147_180_369_123_8 - e * 1.908_214_929_270_587_7e-10;
+        Wide::new(r.exp(), e as i64)
+    }
+
+    fn ln(self) -> f64 {
+        if self.m == 0.0 { f64::NEG_INFINITY } else { self.m.ln() + self.e as f64 * std::f64::consts::LN_2 }
+    }
+
+    /// The number as it is if its exponent is `e`, for one that is not larger.
+    #[inline(always)]
+    fn at(self, e: i64) -> f64 {
+        self.m * f64::from_bits((((self.e - e).max(-1022) + 1023) as u64) << 52)
+    }
+
+    /// (a + b + c) d.
+    #[inline(always)]
+    fn sum_times(a: Wide, b: Wide, c: Wide, d: Wide) -> Wide {
+        let e = a.e.max(b.e).max(c.e);
+        Wide::new((a.at(e) + b.at(e) + c.at(e)) * d.m, e + d.e)
+    }
+
+    #[inline(always)]
+    fn times(self, other: Wide) -> Wide {
+        Wide::new(self.m * other.m, self.e + other.e)
+    }
+}
+
+/// The states of one sample over its steps: rows of a state each, step by step.
+struct Lattice {
+    steps: usize,
+    /// Whether a state may be reached from the last but one: not over a blank between equal labels, and not a blank.
+    skips: Vec<bool>,
+    /// Probability of each state's class.
+    emissions: Vec<Wide>,
+}
+
+impl Lattice {
+    fn new<T: Element>(steps: usize, states: &[usize], blank: usize, log_p: impl Fn(usize, usize) -> T) -> Lattice {
+        let skips = (0..states.len()).map(|s| s >= 2 && states[s] != blank && states[s] != states[s - 2]).collect();
+        let mut emissions = Vec::with_capacity(steps * states.len());
+        for t in 0..steps {
+            let of = |class: usize| Wide::exp(log_p(t, class).to_f64());
+            let space = of(blank);
+            emissions.extend(states.iter().map(|&class| if class == blank { space } else { of(class) }));
+        }
+        Lattice { steps, skips, emissions }
+    }
+
+    /// Probability of all beginnings that end at step t in state s, emission included.
+    fn forward(&self) -> Vec<Wide> {
+        let n = self.skips.len();
+        let mut alpha = vec![Wide::ZERO; self.steps * n];
         for t in 0..self.steps {
+            let (done, now) = alpha.split_at_mut(t * n);
+            let emissions = &self.emissions[t * n..][..n];
+            if t == 0 {
+                let first = n.min(2);
+                now[..first].copy_from_slice(&emissions[..first]);
+                continue;
+            }
+            let before = &done[(t - 1) * n..];
+            let (mut one, mut two) = (Wide::ZERO, Wide::ZERO);
             for s in 0..n {
-                let arriving = if t == 0 {
-                    if s < 2 { 0.0 } else { f64::NEG_INFINITY }
-                } else {
-                    let before = |back: usize| alpha[(t - 1) * n + s - back];
-                    let one = if s >= 1 { before(1) } else { f64::NEG_INFINITY };
-                    let two = if self.skips(s) { before(2) } else { f64::NEG_INFINITY };
-                    log_sum([before(0), one, two])
-                };
-                alpha[t * n + s] = arriving + emission(t, self.states[s]);
+                let skipped = if self.skips[s] { two } else { Wide::ZERO };
+                now[s] = Wide::sum_times(before[s], one, skipped, emissions[s]);
+                (two, one) = (one, before[s]);
             }
         }
         alpha
     }
 
-    /// ln of the probability of the target: the last step ends in the last label or the blank behind it.
-    fn total(&self, alpha: &[f64]) -> f64 {
-        let n = self.states.len();
+    /// Probability of the target: the last step ends in the last label or the blank behind it.
+    fn total(&self, alpha: &[Wide]) -> Wide {
+        let n = self.skips.len();
         match self.steps {
-            0 if n == 1 => 0.0,
-            0 => f64::NEG_INFINITY,
+            0 if n == 1 => Wide::ONE,
+            0 => Wide::ZERO,
             _ => {
                 let last = &alpha[alpha.len() - n..];
-                log_sum([last[n - 1], if n > 1 { last[n - 2] } else { f64::NEG_INFINITY }, f64::NEG_INFINITY])
+                let label = if n > 1 { last[n - 2] } else { Wide::ZERO };
+                Wide::sum_times(last[n - 1], label, Wide::ZERO, Wide::ONE)
             }
         }
     }
 
-    /// Tells `visit` for each step and state the state's class and its probability given the target.
-    fn posteriors(
-        &self,
-        emission: &dyn Fn(usize, usize) -> f64,
-        alpha: &[f64],
-        total: f64,
-        mut visit: impl FnMut(usize, usize, f64),
-    ) {
-        let n = self.states.len();
-        // ln of the probability of all ends after step t in state s.
-        let mut beta: Vec<f64> = (0..n).map(|s| if s + 2 >= n { 0.0 } else { f64::NEG_INFINITY }).collect();
+    /// Tells `visit` for each step and state its probability given the target.
+    fn posteriors(&self, alpha: &[Wide], total: Wide, mut visit: impl FnMut(usize, usize, f64)) {
+        let n = self.skips.len();
+        // Probability of all ends after step t in state s.
+        let mut beta: Vec<Wide> = (0..n).map(|s| if s + 2 >= n { Wide::ONE } else { Wide::ZERO }).collect();
         for t in (0..self.steps).rev() {
             for s in 0..n {
-                visit(t, self.states[s], (alpha[t * n + s] + beta[s] - total).exp());
+                let both = alpha[t * n + s].times(beta[s]);
+                visit(t, s, both.at(total.e) / total.m);
             }
-            for s in 0..n {
-                let next = |to: usize| beta[to] + emission(t, self.states[to]);
-                let one = if s + 1 < n { next(s + 1) } else { f64::NEG_INFINITY };
-                let two = if s + 2 < n && self.skips(s + 2) { next(s + 2) } else { f64::NEG_INFINITY };
-                // States after s are read before they are overwritten.
-                beta[s] = log_sum([next(s), one, two]);
+            let (mut one, mut two) = (Wide::ZERO, Wide::ZERO);
+            for s in (0..n).rev() {
+                let next = beta[s].times(self.emissions[t * n + s]);
+                let skipped = if s + 2 < n && self.skips[s + 2] { two } else { Wide::ZERO };
+                beta[s] = Wide::sum_times(next, one, skipped, Wide::ONE);
+                (two, one) = (one, next);
             }
         }
     }
-}
-
-/// ln of a sum of exponentials.
-fn log_sum([a, b, c]: [f64; 3]) -> f64 {
-    let (high, low) = if a > b { (a, b) } else { (b, a) };
-    let (most, middle) = if c > high { (c, high) } else { (high, c) };
-    if most == f64::NEG_INFINITY {
-        return most;
-    }
-    // e^(most - most) is 1.
-    most + ((middle - most).exp() + (low - most).exp()).ln_1p()
 }

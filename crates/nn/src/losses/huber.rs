@@ -1,7 +1,8 @@
 //! Huber loss.
 
 use super::{Reduction, check_same_shape};
-use gradus_tensor::{Tensor, fail};
+use gradus_tensor::autograd::record;
+use gradus_tensor::{Tensor, fail, no_grad};
 
 /// Options of [`huber_loss_with`].
 #[derive(Clone, Copy, Debug)]
@@ -58,7 +59,12 @@ pub fn huber_loss_with(x: &Tensor, target: &Tensor, options: HuberOptions) -> Te
 /// `scale` times: x^2 / 2 within `knee`, its tangent beyond.
 #[track_caller]
 pub(super) fn bent(x: &Tensor, knee: f64, scale: f64) -> Tensor {
-    let d = x.abs();
-    let near = d.lt_scalar(knee);
-    near.where_(&(x.square() * (0.5 * scale)), &((d - 0.5 * knee) * (knee * scale)))
+    // With t = min(|x|, knee) either part is t (|x| - t / 2), and the derivative is x limited to the knee.
+    let out = no_grad(|| {
+        let d = x.detach().abs();
+        let t = d.clamp(0.0, knee);
+        (d - &t * 0.5) * t * scale
+    });
+    let saved = x.save();
+    record("huber", out, &[x], move |ctx| ctx.set(0, || ctx.grad() * (saved.clamp(-knee, knee) * scale)))
 }

@@ -2,6 +2,7 @@
 
 use super::rule::{Descent, Rates, Rule, State};
 use gradus_tensor::Tensor;
+use gradus_tensor::optim_kernels::adadelta_step;
 
 /// Adadelta: the size of a step follows from the sizes of the steps before, so that no rate need be chosen.
 ///
@@ -49,13 +50,11 @@ impl Adadelta {
 }
 
 impl Rule for AdadeltaRule {
+    const DECAYS: bool = true;
+
     fn step(&self, rates: Rates, p: &Tensor, g: &Tensor, state: &mut State) {
-        let (of_grad, of_step) = (state.zeros("square_avg", p), state.zeros("acc_delta", p));
-        let move_on = |mean: &Tensor, x: &Tensor| mean.copy_(&(mean * self.rho + x.square() * (1.0 - self.rho)));
-        move_on(&of_grad, g);
-        let step = (&of_step + self.eps).sqrt() / (&of_grad + self.eps).sqrt() * g;
-        move_on(&of_step, &step);
-        p.add_(&step, -rates.lr);
+        let means = [&state.zeros("square_avg", p), &state.zeros("acc_delta", p)];
+        adadelta_step(p, g, means, rates.lr, self.rho, self.eps, rates.weight_decay);
     }
 
     fn slots(&self) -> Vec<&'static str> {

@@ -2,6 +2,7 @@
 
 use super::rule::{Descent, Rates, Rule, State};
 use gradus_tensor::Tensor;
+use gradus_tensor::optim_kernels::adagrad_step;
 
 /// Adagrad: each element's rate falls with the sum of the squares of its gradients, of which nothing is forgotten.
 ///
@@ -55,11 +56,12 @@ impl Adagrad {
 }
 
 impl Rule for AdagradRule {
+    const DECAYS: bool = true;
+
     fn step(&self, rates: Rates, p: &Tensor, g: &Tensor, state: &mut State) {
         let sum = state.get_or("sum", || p.full_like(self.initial_accumulator_value));
-        sum.add_(&g.square(), 1.0);
         let lr = rates.lr / (1.0 + (state.steps - 1) as f64 * self.lr_decay);
-        p.add_(&(g / (sum.sqrt() + self.eps)), -lr);
+        adagrad_step(p, g, &sum, lr, self.eps, rates.weight_decay);
     }
 
     fn slots(&self) -> Vec<&'static str> {

@@ -3,6 +3,7 @@
 use super::adam::{checked_betas, rests};
 use super::rule::{Descent, Rates, Rule, State};
 use gradus_tensor::Tensor;
+use gradus_tensor::optim_kernels::adamax_step;
 
 /// [`Adam`](super::Adam) that divides by a fading maximum of the gradient's magnitude.
 ///
@@ -55,11 +56,12 @@ impl Adamax {
 }
 
 impl Rule for AdamaxRule {
+    const DECAYS: bool = true;
+
     fn step(&self, rates: Rates, p: &Tensor, g: &Tensor, state: &mut State) {
-        let (mean, largest) = (state.zeros("exp_avg", p), state.zeros("exp_inf", p));
-        mean.add_(&(g - &mean), 1.0 - self.betas.0);
-        largest.copy_(&(&largest * self.betas.1).maximum(&(g.abs() + self.eps)));
-        p.add_(&(&mean / &largest), -rates.lr / rests(self.betas, state.steps)[0]);
+        let moments = [&state.zeros("exp_avg", p), &state.zeros("exp_inf", p)];
+        let lr = rates.lr / rests(self.betas, state.steps)[0];
+        adamax_step(p, g, moments, lr, self.betas, self.eps, rates.weight_decay);
     }
 
     fn slots(&self) -> Vec<&'static str> {

@@ -2,6 +2,7 @@
 
 use super::rule::{Descent, Rates, Rule, State};
 use gradus_tensor::Tensor;
+use gradus_tensor::optim_kernels::asgd_step;
 
 /// Averaged stochastic gradient descent: plain descent at a falling rate, and the mean of where it went.
 ///
@@ -56,13 +57,13 @@ impl ASGD {
 }
 
 impl Rule for AsgdRule {
+    const DECAYS: bool = true;
+
     fn step(&self, rates: Rates, p: &Tensor, g: &Tensor, state: &mut State) {
         let before = (state.steps - 1) as f64;
         let eta = rates.lr / (1.0 + self.lambd * rates.lr * before).powf(self.alpha);
-        p.mul_(1.0 - self.lambd * eta);
-        p.add_(g, -eta);
-        let average = state.zeros("ax", p);
-        average.add_(&(p - &average), 1.0 / (before - self.t0).max(1.0));
+        let share = 1.0 / (before - self.t0).max(1.0);
+        asgd_step(p, g, &state.zeros("ax", p), eta, 1.0 - self.lambd * eta, share, rates.weight_decay);
     }
 
     fn slots(&self) -> Vec<&'static str> {

@@ -3,6 +3,7 @@
 use super::adam::{checked_betas, rests};
 use super::rule::{Descent, Rates, Rule, State};
 use gradus_tensor::Tensor;
+use gradus_tensor::optim_kernels::{AdamStep, lamb_step};
 
 /// LAMB: Adam whose step of each parameter is as long as the parameter itself, times the rate, for large batches.
 ///
@@ -58,14 +59,17 @@ impl Rule for LambRule {
     const DECAYS: bool = true;
 
     fn step(&self, rates: Rates, p: &Tensor, g: &Tensor, state: &mut State) {
-        let (mean, square) = (state.zeros("exp_avg", p), state.zeros("exp_avg_sq", p));
-        mean.add_(&(g - &mean), 1.0 - self.betas.0);
-        square.add_(&(g.square() - &square), 1.0 - self.betas.1);
         let [rest1, rest2] = rests(self.betas, state.steps);
-        let ratio = &mean / rest1 / ((&square / rest2).sqrt() + self.eps) + p * rates.weight_decay;
-        let (of_p, of_ratio) = (p.norm().item_f64(), ratio.norm().item_f64());
-        let trust = if of_p > 0.0 && of_ratio > 0.0 { of_p / of_ratio } else { 1.0 };
-        p.add_(&ratio, -rates.lr * trust);
+        let step = AdamStep {
+            betas: self.betas,
+            decay: rates.weight_decay,
+            shrink: 1.0,
+            of_grad: 0.0,
+            of_mean: 1.0 / rest1,
+            scale: 1.0 / rest2.sqrt(),
+            eps: self.eps,
+        };
+        lamb_step(p, g, [&state.zeros("exp_avg", p), &state.zeros("exp_avg_sq", p)], rates.lr, &step);
     }
 
     fn slots(&self) -> Vec<&'static str> {

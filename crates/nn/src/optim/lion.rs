@@ -3,6 +3,7 @@
 use super::adam::checked_betas;
 use super::rule::{Descent, Rates, Rule, State};
 use gradus_tensor::Tensor;
+use gradus_tensor::optim_kernels::lion_step;
 
 /// Lion: every element steps by the same amount, in the direction of the sign of a mean of gradients.
 ///
@@ -53,10 +54,7 @@ impl Rule for LionRule {
 
     fn step(&self, rates: Rates, p: &Tensor, g: &Tensor, state: &mut State) {
         let mean = state.zeros("exp_avg", p);
-        let mix = |beta: f64| &mean * beta + g * (1.0 - beta);
-        p.mul_(1.0 - rates.lr * rates.weight_decay);
-        p.add_(&mix(self.betas.0).sign(), -rates.lr);
-        mean.copy_(&mix(self.betas.1));
+        lion_step(p, g, &mean, rates.lr, 1.0 - rates.lr * rates.weight_decay, self.betas);
     }
 
     fn slots(&self) -> Vec<&'static str> {

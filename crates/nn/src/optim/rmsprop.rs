@@ -2,6 +2,7 @@
 
 use super::rule::{Descent, Rates, Rule, State};
 use gradus_tensor::Tensor;
+use gradus_tensor::optim_kernels::{RmsPropStep, rms_prop_step};
 
 /// RMSprop: divides the gradient by the root of a running mean of its square, in which old steps fade.
 ///
@@ -66,22 +67,15 @@ impl RMSprop {
 }
 
 impl Rule for RMSpropRule {
-    fn step(&self, rates: Rates, p: &Tensor, g: &Tensor, state: &mut State) {
+    const DECAYS: bool = true;
+
+    fn step(&self, Rates { lr, weight_decay }: Rates, p: &Tensor, g: &Tensor, state: &mut State) {
         let square = state.zeros("square_avg", p);
-        square.copy_(&(&square * self.alpha + g.square() * (1.0 - self.alpha)));
-        let mut size = square;
-        if self.centered {
-            let mean = state.zeros("grad_avg", p);
-            mean.add_(&(g - &mean), 1.0 - self.alpha);
-            size = size - mean.square();
-        }
-        let mut along = g / (size.sqrt() + self.eps);
-        if self.momentum > 0.0 {
-            let buffer = state.zeros("momentum_buffer", p);
-            buffer.copy_(&(&buffer * self.momentum + along));
-            along = buffer;
-        }
-        p.add_(&along, -rates.lr);
+        let mean = self.centered.then(|| state.zeros("grad_avg", p));
+        let buffer = (self.momentum > 0.0).then(|| state.zeros("momentum_buffer", p));
+        let RMSpropRule { alpha, eps, momentum, .. } = *self;
+        let step = RmsPropStep { lr, alpha, eps, momentum, weight_decay };
+        rms_prop_step(p, g, &square, mean.as_ref(), buffer.as_ref(), &step);
     }
 
     fn slots(&self) -> Vec<&'static str> {

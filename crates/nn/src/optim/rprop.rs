@@ -2,6 +2,7 @@
 
 use super::rule::{Descent, Rates, Rule, State};
 use gradus_tensor::Tensor;
+use gradus_tensor::optim_kernels::rprop_step;
 
 /// Rprop: only the gradient's sign counts, and each element's step grows while the sign stays. For whole batches.
 ///
@@ -55,16 +56,12 @@ impl Rprop {
 }
 
 impl Rule for RpropRule {
+    const DECAYS: bool = true;
+
     fn step(&self, rates: Rates, p: &Tensor, g: &Tensor, state: &mut State) {
         let before = state.zeros("prev", p);
         let size = state.get_or("step_size", || p.full_like(rates.lr));
-        let agree = g * &before;
-        let turned = agree.lt_scalar(0.0);
-        let factor = p.full_like(1.0).masked_fill(&agree.gt_scalar(0.0), self.etas.1).masked_fill(&turned, self.etas.0);
-        size.copy_(&(&size * factor).clamp(self.step_sizes.0, self.step_sizes.1));
-        let g = g.masked_fill(&turned, 0.0);
-        p.add_(&(g.sign() * &size), -1.0);
-        before.copy_(&g);
+        rprop_step(p, g, [&before, &size], self.etas, self.step_sizes, rates.weight_decay);
     }
 
     fn slots(&self) -> Vec<&'static str> {

@@ -1,5 +1,6 @@
 //! Clipping of gradients.
 
+use gradus_tensor::optim_kernels::{clamp_gradients, scale_gradients, total_norm};
 use gradus_tensor::{DType, Tensor, no_grad};
 
 /// Limits every element of the gradients to `-clip_value ..= clip_value`. A NaN stays one.
@@ -20,7 +21,7 @@ use gradus_tensor::{DType, Tensor, no_grad};
 #[track_caller]
 pub fn clip_grad_value_(parameters: &[Tensor], clip_value: f64) {
     assert!(clip_value >= 0.0, "clip_value must be at least 0, got {clip_value}");
-    change_gradients(parameters, |g| g.clamp(-clip_value, clip_value));
+    clamp_gradients(parameters, clip_value);
 }
 
 /// Scales the gradients of all parameters together so that their Euclidean norm is at most `max_norm`, and returns
@@ -83,7 +84,7 @@ pub fn clip_grad_norm_with(
     let factor = max_norm / (norm + 1e-6);
     // A NaN is to show in the gradients.
     if factor < 1.0 || factor.is_nan() {
-        change_gradients(parameters, |g| g * factor);
+        scale_gradients(parameters, factor);
     }
     Ok(norm)
 }
@@ -99,6 +100,9 @@ pub fn clip_grad_norm_with(
 /// assert_eq!([1.0, 2.0, f64::INFINITY].map(|p| get_total_norm(&tensors, p)), [9.0, 3.0, 1.0]);
 /// ```
 pub fn get_total_norm(tensors: &[Tensor], norm_type: f64) -> f64 {
+    if let Some(norm) = total_norm(tensors, norm_type) {
+        return norm;
+    }
     let norms: Vec<f64> = no_grad(|| {
         let flat = |t: &Tensor| t.detach().to_dtype(DType::F64).reshape([-1]);
         let filled = tensors.iter().filter(|t| t.numel() > 0);
@@ -124,14 +128,5 @@ impl std::error::Error for NonFiniteNorm {}
 impl std::fmt::Display for NonFiniteNorm {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         write!(f, "the norm of order {} of the gradients is {}: they cannot be clipped", self.norm_type, self.norm)
-    }
-}
-
-/// Replaces the gradients. Two parameters may hold the same tensor as gradient, so none is changed in place.
-fn change_gradients(parameters: &[Tensor], f: impl Fn(&Tensor) -> Tensor) {
-    for p in parameters {
-        if let Some(g) = p.grad() {
-            p.set_grad(Some(no_grad(|| f(&g.detach()))));
-        }
     }
 }

@@ -267,6 +267,14 @@ impl Tensor {
         *v.grad.lock().unwrap_or_else(|e| e.into_inner()) = grad.map(Gradient::Whole);
     }
 
+    /// Replaces the accumulated gradient, if there is one, by what `f` makes of it.
+    pub(crate) fn change_grad(&self, f: impl FnOnce(Tensor) -> Tensor) {
+        if let Some(v) = &self.0.vertex {
+            let mut kept = v.grad.lock().unwrap_or_else(|e| e.into_inner());
+            *kept = kept.take().map(|g| Gradient::Whole(f(g.whole())));
+        }
+    }
+
     /// Forgets the accumulated gradient.
     pub fn zero_grad(&self) {
         if let Some(v) = &self.0.vertex {

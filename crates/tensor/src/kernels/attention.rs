@@ -1,21 +1,32 @@
-//! Scaled dot-product attention, one tile of query rows at a time.
+//! Scaled dot-product attention, one tile of query rows and one block of keys at a time.
 //!
 //! A tile's scores stay in the cache from the first product to the second, in either direction: the way back
-//! makes them anew from the inputs and the logarithm of each row's sum.
+//! makes them anew from the inputs and the logarithm of each row's sum. What is held grows with the lengths, never
+//! with their product. Blocks that are hidden throughout are passed by.
+
+mod rows;
 
 use super::gemm::{Epilogue, gemm_batched};
 use super::math::Real;
 use super::micro::Float;
-use super::par::{self, SharedMut};
+use super::par::{self, SharedMut, part};
 use super::scratch::with_scratch;
 use super::simd;
 use crate::shape::Layout;
+pub(crate) use rows::Dropout;
+use rows::Progress;
 use std::ops::Range;
 
-/// Scores that are held at once.
-const TILE: usize = 16 * 1024;
-/// Lanes of the sums within a row.
-const LANES: usize = 16;
+/// Most query rows of a tile.
+const ROWS: usize = 128;
+/// Most keys of a block.
+const KEYS: usize = 256;
+/// Most keys of a block on the way back.
+const BACK_KEYS: usize = 128;
+/// Query rows up to which the products are sums of rows rather than tiles.
+const FEW: usize = 3;
+/// Pieces that the way back is cut into at least, if there are keys enough.
+const PIECES: usize = 8;
 
 /// A batch of matrices `[.., rows, columns]` that is read through its strides.
 #[derive(Clone, Copy)]
@@ -91,135 +102,274 @@ pub(crate) struct Attention<'a, T> {
     pub k: Matrices<'a, T>,
     pub v: Matrices<'a, T>,
     pub bias: Option<Matrices<'a, T>>,
+    /// Whether query i sees keys 0..=i only.
+    pub causal: bool,
+    pub dropout: Option<Dropout>,
 }
 
 impl<T: Float + Real> Attention<'_, T> {
-    /// Query rows of a tile.
-    fn tile(&self) -> usize {
-        (TILE / self.s).clamp(16, 128).min(self.l)
-    }
-
-    /// scale Q K^T + bias for some rows of matrix `i`.
-    fn scores(&self, i: usize, rows: &Range<usize>, out: &mut [T]) {
+    /// scale Q K^T + bias for some rows and keys of matrix `i`.
+    fn scores(&self, i: usize, rows: &Range<usize>, keys: &Range<usize>, out: &mut [T]) {
+        let (m, n) = (rows.len(), keys.len());
         let scale = <T as Float>::from_f64(self.scale);
-        let (q, k) = (self.q.rows_from(i, rows.start), self.k.rows_from(i, 0));
-        multiply((rows.len(), self.s, self.e), scale, (q, self.q.strides()), (k, self.k.across()), 0.0, out);
-        let Some(bias) = &self.bias else { return };
-        let (step, column) = bias.strides();
-        let bias = bias.rows_from(i, rows.start);
-        simd::run(
-            #[inline(always)]
-            || {
-                for (r, row) in out.chunks_exact_mut(self.s).enumerate() {
-                    let bias = &bias[r * step..];
-                    match column {
-                        1 => row.iter_mut().zip(bias).for_each(|(x, &b)| *x += b),
-                        _ => row.iter_mut().enumerate().for_each(|(j, x)| *x += bias[j * column]),
+        let (q, k) = (self.q.rows_from(i, rows.start), self.k.rows_from(i, keys.start));
+        let (q_strides, k_strides) = (self.q.strides(), self.k.strides());
+        if m <= FEW && q_strides.1 == 1 && k_strides.1 == 1 {
+            for (r, out) in out.chunks_exact_mut(n).enumerate() {
+                rows::dots(&q[r * q_strides.0..][..self.e], k, k_strides.0, scale, out);
+            }
+        } else {
+            multiply((m, n, self.e), scale, (q, q_strides), (k, self.k.across()), 0.0, out);
+        }
+        if let Some(bias) = &self.bias {
+            let (step, column) = bias.strides();
+            let bias = &bias.rows_from(i, rows.start)[keys.start * column..];
+            simd::run(
+                #[inline(always)]
+                || {
+                    for (r, row) in out.chunks_exact_mut(n).enumerate() {
+                        let bias = &bias[r * step..];
+                        match column {
+                            1 => row.iter_mut().zip(bias).for_each(|(x, &b)| *x += b),
+                            _ => row.iter_mut().enumerate().for_each(|(j, x)| *x += bias[j * column]),
+                        }
                     }
-                }
-            },
-        );
+                },
+            );
+        }
+        if self.causal && keys.end > rows.start + 1 {
+            for (row, q) in out.chunks_exact_mut(n).zip(rows.clone()) {
+                row[(q + 1).saturating_sub(keys.start).min(n)..].fill(T::NEG_INFINITY);
+            }
+        }
     }
 
-    /// Whether the bias alone hides every key from a row.
-    fn is_blind(&self, i: usize, row: usize) -> bool {
+    /// Whether none of these rows sees one of these keys.
+    fn hides(&self, i: usize, rows: &Range<usize>, keys: &Range<usize>) -> bool {
+        if self.causal && keys.start >= rows.end {
+            return true;
+        }
         let Some(bias) = &self.bias else { return false };
-        let (column, bias) = (bias.strides().1, bias.rows_from(i, row));
-        (0..self.s).all(|j| bias[j * column] == T::NEG_INFINITY)
+        let (step, column) = bias.strides();
+        let mut different = if step == 0 { rows.start..rows.start + 1 } else { rows.clone() };
+        different.all(|r| {
+            let bias = bias.rows_from(i, r);
+            keys.clone().all(|j| bias[j * column] == T::NEG_INFINITY)
+        })
+    }
+
+    /// Whether every key is hidden from a row.
+    fn is_blind(&self, i: usize, row: usize) -> bool {
+        let seen = if self.causal { self.s.min(row + 1) } else { self.s };
+        self.bias.is_some() && self.hides(i, &(row..row + 1), &(0..seen))
     }
 
     /// The result, and the logarithm of the sum of each row's exponentials: infinity where a query sees no key.
     pub fn forward(&self, out: &Output<'_, T>, lse: &mut [T]) {
-        let tile = self.tile();
-        let tiles = self.l.div_ceil(tile);
+        let tiles = self.l.div_ceil(ROWS);
         let lse = SharedMut::new(lse);
         par::for_each(self.batch * tiles, |t| {
-            let (i, first) = (t / tiles, t % tiles * tile);
-            let rows = first..self.l.min(first + tile);
-            let m = rows.len();
+            // The last rows of a causal attention see most: they come first, so that the last piece is a small one.
+            let (i, rows) = (t / tiles, part(self.l, tiles, tiles - 1 - t % tiles));
             // SAFETY: each tile has its own rows.
-            let lse = unsafe { lse.slice(i * self.l + first, m) };
-            with_scratch(m * (self.s + self.ev + 1), |buffer: &mut [T]| {
-                let (scores, rest) = buffer.split_at_mut(m * self.s);
-                let (y, factors) = rest.split_at_mut(m * self.ev);
-                self.scores(i, &rows, scores);
-                for (r, row) in scores.chunks_exact_mut(self.s).enumerate() {
-                    (factors[r], lse[r]) = simd::run(
-                        #[inline(always)]
-                        || exponentials(row),
-                    );
-                    if factors[r].to_f64().is_nan() && self.is_blind(i, first + r) {
-                        row.fill(<T as Float>::ZERO);
-                        (factors[r], lse[r]) = (<T as Float>::ZERO, <T as Float>::from_f64(f64::INFINITY));
-                    }
+            let lse = unsafe { lse.slice(i * self.l + rows.start, rows.len()) };
+            self.forward_tile(i, &rows, out, lse);
+        });
+    }
+
+    fn forward_tile(&self, i: usize, rows: &Range<usize>, out: &Output<'_, T>, lse: &mut [T]) {
+        let (m, ev, blocks) = (rows.len(), self.ev, self.s.div_ceil(KEYS));
+        let widest = self.s.div_ceil(blocks);
+        with_scratch(m * (widest + ev + 3), |buffer: &mut [T]| {
+            let (scores, rest) = buffer.split_at_mut(m * widest);
+            let (y, rest) = rest.split_at_mut(m * ev);
+            let (largest, rest) = rest.split_at_mut(m);
+            let (sum, change) = rest.split_at_mut(m);
+            let mut progress = Progress { largest, sum, change };
+            progress.reset();
+            let mut begun = false;
+            for keys in (0..blocks).map(|b| part(self.s, blocks, b)) {
+                if self.hides(i, rows, &keys) {
+                    continue;
                 }
-                let v = (self.v.rows_from(i, 0), self.v.strides());
-                multiply((m, self.ev, self.s), <T as Float>::ONE, (scores, (self.s, 1)), v, 0.0, y);
+                let n = keys.len();
+                let weights = &mut scores[..m * n];
+                self.scores(i, rows, &keys, weights);
+                progress.take(weights, n);
+                if let Some(dropout) = &self.dropout {
+                    rows::drop_weights(dropout, i * self.l + rows.start, keys.start, weights, n);
+                }
+                if begun {
+                    progress.rescale(y, ev);
+                }
+                let (v, v_strides) = (self.v.rows_from(i, keys.start), self.v.strides());
+                if m <= FEW && v_strides.1 == 1 {
+                    if !begun {
+                        y.fill(<T as Float>::ZERO);
+                    }
+                    for (p, y) in weights.chunks_exact(n).zip(y.chunks_exact_mut(ev)) {
+                        rows::mix(p, v, v_strides.0, y);
+                    }
+                } else {
+                    let old = if begun { 1.0 } else { 0.0 };
+                    multiply((m, ev, n), <T as Float>::ONE, (weights, (n, 1)), (v, v_strides), old, y);
+                }
+                begun = true;
+            }
+            if !begun {
+                y.fill(<T as Float>::ZERO);
+            }
+            let gain = <T as Float>::from_f64(self.dropout.map_or(1.0, |d| d.gain()));
+            let Progress { largest, sum, change: factors } = progress;
+            for r in 0..m {
+                if sum[r] == <T as Float>::ZERO && self.is_blind(i, rows.start + r) {
+                    (factors[r], lse[r]) = (<T as Float>::ZERO, <T as Float>::from_f64(f64::INFINITY));
+                } else {
+                    (factors[r], lse[r]) = (gain / sum[r], largest[r] + sum[r].ln());
+                }
+            }
+            simd::run(
+                #[inline(always)]
+                // SAFETY: each tile has its own rows.
+                || unsafe { out.write(i, rows.start, y, ev, |r| factors[r]) },
+            );
+        });
+    }
+
+    /// Groups of keys that are worked on side by side on the way back, each with a share of the queries' gradient of
+    /// its own.
+    pub fn groups(&self) -> usize {
+        (PIECES / self.batch).clamp(1, self.s.div_ceil(BACK_KEYS))
+    }
+
+    /// The gradients of queries, keys and values that are wanted, from the result `y` and its gradient. `shares` holds
+    /// as many elements as the queries' gradient for each of the [`groups`](Attention::groups), if they are several
+    /// and it is wanted.
+    pub fn backward(
+        &self,
+        (gy, y): (Matrices<'_, T>, Matrices<'_, T>),
+        lse: &[T],
+        [gq, gk, gv]: [Option<Output<'_, T>>; 3],
+        shares: &mut [T],
+    ) {
+        let (l, e, groups) = (self.l, self.e, self.groups());
+        let pieces = SharedMut::new(shares);
+        par::for_each(self.batch * groups, |t| {
+            let (i, group) = (t / groups, part(self.s, groups, t % groups));
+            let own = if groups == 1 && gq.is_some() { l * e } else { 0 };
+            with_scratch(own, |dq: &mut [T]| {
+                // SAFETY: each piece has its own share.
+                let shared = unsafe {
+                    if groups > 1 && gq.is_some() { pieces.slice(t * l * e, l * e) } else { pieces.slice(0, 0) }
+                };
+                let dq = if groups > 1 { shared } else { dq };
+                dq.fill(<T as Float>::ZERO);
+                let lse = &lse[i * l..][..l];
+                self.backward_group(i, group, (&gy, &y), lse, dq, [&gk, &gv]);
+                if let (Some(gq), 1) = (&gq, groups) {
+                    // SAFETY: each matrix of the batch has its own rows.
+                    unsafe { gq.write(i, 0, dq, e, |_| <T as Float>::ONE) };
+                }
+            });
+        });
+        let Some(gq) = gq.filter(|_| groups > 1) else { return };
+        let tiles = l.div_ceil(ROWS);
+        par::for_each(self.batch * tiles, |t| {
+            let (i, rows) = (t / tiles, part(l, tiles, t % tiles));
+            let share = |g: usize| &shares[((i * groups + g) * l + rows.start) * e..][..rows.len() * e];
+            with_scratch(rows.len() * e, |sum: &mut [T]| {
+                sum.copy_from_slice(share(0));
                 simd::run(
                     #[inline(always)]
-                    // SAFETY: each tile has its own rows.
-                    || unsafe { out.write(i, first, y, self.ev, |r| factors[r]) },
+                    || (1..groups).for_each(|g| sum.iter_mut().zip(share(g)).for_each(|(s, &x)| *s += x)),
                 );
+                // SAFETY: each tile has its own rows.
+                unsafe { gq.write(i, rows.start, sum, e, |_| <T as Float>::ONE) };
             });
         });
     }
 
-    /// The gradients of queries, keys and values that are wanted, from the result's.
-    pub fn backward(&self, gy: Matrices<'_, T>, lse: &[T], [gq, gk, gv]: [Option<Output<'_, T>>; 3]) {
+    /// The gradients of some keys and their values, and what these keys add to the gradient `dq` of all queries (left
+    /// alone if it is empty).
+    fn backward_group(
+        &self,
+        i: usize,
+        group: Range<usize>,
+        (gy, y): (&Matrices<'_, T>, &Matrices<'_, T>),
+        lse: &[T],
+        dq: &mut [T],
+        [gk, gv]: [&Option<Output<'_, T>>; 2],
+    ) {
         let (one, scale) = (<T as Float>::ONE, <T as Float>::from_f64(self.scale));
-        let (l, s, e, ev, tile) = (self.l, self.s, self.e, self.ev, self.tile());
-        par::for_each(self.batch, |i| {
-            with_scratch(2 * tile * s + tile * e + s * e + s * ev, |buffer: &mut [T]| {
-                let (p, rest) = buffer.split_at_mut(tile * s);
-                let (ds, rest) = rest.split_at_mut(tile * s);
-                let (dq, rest) = rest.split_at_mut(tile * e);
-                let (dk, dv) = rest.split_at_mut(s * e);
-                for first in (0..l).step_by(tile) {
-                    let rows = first..l.min(first + tile);
-                    let m = rows.len();
-                    let (p, ds, dq) = (&mut p[..m * s], &mut ds[..m * s], &mut dq[..m * e]);
-                    let lse = &lse[i * l + first..][..m];
-                    let old = if first == 0 { 0.0 } else { 1.0 };
-                    let g = (gy.rows_from(i, first), gy.strides());
-                    self.scores(i, &rows, p);
-                    let wants_scores = gq.is_some() || gk.is_some();
-                    if wants_scores {
-                        let v = (self.v.rows_from(i, 0), self.v.across());
-                        multiply((m, s, ev), one, g, v, 0.0, ds);
+        let (l, e, ev, tiles) = (self.l, self.e, self.ev, self.l.div_ceil(ROWS));
+        let blocks = group.len().div_ceil(BACK_KEYS);
+        let (most, widest) = (l.div_ceil(tiles), group.len().div_ceil(blocks));
+        let gain = <T as Float>::from_f64(self.dropout.map_or(1.0, |d| d.gain()));
+        let wants_scores = !dq.is_empty() || gk.is_some();
+        with_scratch(l + 2 * most * widest + widest * (e + ev), |buffer: &mut [T]| {
+            let (delta, rest) = buffer.split_at_mut(l);
+            let (p, rest) = rest.split_at_mut(most * widest);
+            let (ds, rest) = rest.split_at_mut(most * widest);
+            let (dk, dv) = rest.split_at_mut(widest * e);
+            self.deltas(i, gy, y, delta);
+            for b in 0..blocks {
+                let keys = part(group.len(), blocks, b);
+                let keys = group.start + keys.start..group.start + keys.end;
+                let n = keys.len();
+                let (dk, dv) = (&mut dk[..n * e], &mut dv[..n * ev]);
+                dk.fill(<T as Float>::ZERO);
+                dv.fill(<T as Float>::ZERO);
+                for rows in (0..tiles).map(|t| part(l, tiles, t)) {
+                    if self.hides(i, &rows, &keys) {
+                        continue;
                     }
-                    simd::run(
-                        #[inline(always)]
-                        || {
-                            let pairs = p.chunks_exact_mut(s).zip(ds.chunks_exact_mut(s));
-                            for ((p, ds), &lse) in pairs.zip(lse) {
-                                weights(p, lse);
-                                if wants_scores {
-                                    through_softmax(p, ds);
-                                }
-                            }
-                        },
-                    );
+                    let m = rows.len();
+                    let (p, ds) = (&mut p[..m * n], &mut ds[..m * n]);
+                    let g = (gy.rows_from(i, rows.start), gy.strides());
+                    self.scores(i, &rows, &keys, p);
+                    if wants_scores {
+                        let v = (self.v.rows_from(i, keys.start), self.v.across());
+                        multiply((m, n, ev), one, g, v, 0.0, ds);
+                    }
+                    let dropout = self.dropout.as_ref().map(|d| (d, i * l + rows.start, keys.start));
+                    rows::gradients((p, ds), n, (&lse[rows.clone()], &delta[rows.clone()]), dropout);
                     if gv.is_some() {
-                        multiply((s, ev, m), one, (p, (1, s)), g, old, dv);
+                        multiply((n, ev, m), gain, (p, (1, n)), g, 1.0, dv);
                     }
                     if gk.is_some() {
-                        let q = (self.q.rows_from(i, first), self.q.strides());
-                        multiply((s, e, m), scale, (ds, (1, s)), q, old, dk);
+                        let q = (self.q.rows_from(i, rows.start), self.q.strides());
+                        multiply((n, e, m), scale, (ds, (1, n)), q, 1.0, dk);
                     }
-                    if let Some(gq) = &gq {
-                        let k = (self.k.rows_from(i, 0), self.k.strides());
-                        multiply((m, e, s), scale, (ds, (s, 1)), k, 0.0, dq);
-                        // SAFETY: each tile has its own rows.
-                        unsafe { gq.write(i, first, dq, e, |_| one) };
+                    if !dq.is_empty() {
+                        let k = (self.k.rows_from(i, keys.start), self.k.strides());
+                        multiply((m, e, n), scale, (ds, (n, 1)), k, 1.0, &mut dq[rows.start * e..rows.end * e]);
                     }
                 }
-                // SAFETY: each matrix of the batch has its own rows.
+                // SAFETY: each group has its own keys.
                 unsafe {
-                    gk.iter().for_each(|gk| gk.write(i, 0, dk, e, |_| one));
-                    gv.iter().for_each(|gv| gv.write(i, 0, dv, ev, |_| one));
+                    gk.iter().for_each(|gk| gk.write(i, keys.start, dk, e, |_| one));
+                    gv.iter().for_each(|gv| gv.write(i, keys.start, dv, ev, |_| one));
                 }
-            });
+            }
         });
+    }
+
+    /// For each row, the sum of the weights times their gradients: the result times its own.
+    fn deltas(&self, i: usize, gy: &Matrices<'_, T>, y: &Matrices<'_, T>, out: &mut [T]) {
+        let ((g_row, g_column), (y_row, y_column)) = (gy.strides(), y.strides());
+        let (gy, y) = (gy.rows_from(i, 0), y.rows_from(i, 0));
+        simd::run(
+            #[inline(always)]
+            || {
+                for (r, o) in out.iter_mut().enumerate() {
+                    let (g, y) = (&gy[r * g_row..], &y[r * y_row..]);
+                    *o = match (g_column, y_column) {
+                        (1, 1) => rows::dot(&g[..self.ev], &y[..self.ev]),
+                        _ => (0..self.ev).map(|j| g[j * g_column] * y[j * y_column]).sum(),
+                    };
+                }
+            },
+        );
     }
 }
 
@@ -234,75 +384,4 @@ fn multiply<T: Float>(
 ) {
     let (beta, epilogue) = (T::from_f64(beta), Epilogue::default());
     gemm_batched(1, m, n, k, alpha, a, a_strides, b, b_strides, beta, c, (n, 1), epilogue, |_| (0, 0, 0));
-}
-
-/// Folds a row in [`LANES`] lanes, then those in pairs.
-#[inline(always)]
-fn fold<T: Copy>(row: &[T], init: T, f: impl Fn(T, T) -> T) -> T {
-    let mut lanes = [init; LANES];
-    let mut chunks = row.chunks_exact(LANES);
-    for c in &mut chunks {
-        for i in 0..LANES {
-            lanes[i] = f(lanes[i], c[i]);
-        }
-    }
-    chunks.remainder().iter().enumerate().for_each(|(i, &v)| lanes[i] = f(lanes[i], v));
-    join(lanes, f)
-}
-
-#[inline(always)]
-fn join<T: Copy>(mut lanes: [T; LANES], f: impl Fn(T, T) -> T) -> T {
-    let mut width = LANES / 2;
-    while width > 0 {
-        for i in 0..width {
-            lanes[i] = f(lanes[i], lanes[i + width]);
-        }
-        width /= 2;
-    }
-    lanes[0]
-}
-
-/// The exponentials of a row without its largest element; the reciprocal of their sum, and the logarithm of what
-/// the sum of the exponentials would be with it.
-#[inline(always)]
-fn exponentials<T: Float + Real>(row: &mut [T]) -> (T, T) {
-    // A NaN loses the comparison; it comes back with the exponentials.
-    let max = fold(row, T::NEG_INFINITY, |a, b| if b > a { b } else { a });
-    let mut lanes = [<T as Float>::ZERO; LANES];
-    let mut chunks = row.chunks_exact_mut(LANES);
-    for c in &mut chunks {
-        for i in 0..LANES {
-            c[i] = (c[i] - max).exp();
-            lanes[i] += c[i];
-        }
-    }
-    for (x, lane) in chunks.into_remainder().iter_mut().zip(&mut lanes) {
-        *x = (*x - max).exp();
-        *lane += *x;
-    }
-    let sum = join(lanes, |a, b| a + b);
-    (<T as Float>::ONE / sum, max + sum.ln())
-}
-
-/// The weights of a row from its scores.
-#[inline(always)]
-fn weights<T: Float + Real>(row: &mut [T], lse: T) {
-    row.iter_mut().for_each(|x| *x = (*x - lse).exp());
-}
-
-/// The gradient of a row's scores from that of its weights `p`: p (dp - sum(p dp)).
-#[inline(always)]
-fn through_softmax<T: Float>(p: &[T], dp: &mut [T]) {
-    let mut lanes = [T::ZERO; LANES];
-    let (mut ps, mut ds) = (p.chunks_exact(LANES), dp.chunks_exact(LANES));
-    for (p, d) in (&mut ps).zip(&mut ds) {
-        for i in 0..LANES {
-            lanes[i] += p[i] * d[i];
-        }
-    }
-    for ((&p, &d), lane) in ps.remainder().iter().zip(ds.remainder()).zip(&mut lanes) {
-        *lane += p * d;
-    }
-    let total = join(lanes, |a, b| a + b);
-    dp.iter_mut().zip(p).for_each(|(d, &p)| *d = p * (*d - total));
 }

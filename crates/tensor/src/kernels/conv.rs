@@ -205,6 +205,9 @@ pub(crate) fn conv_backward_input<T: Float>(
 /// If the slices do not have the sizes of `shape`.
 pub fn conv_backward_weight<T: Float>(shape: &ConvShape, x: &[T], gy: &[T], gw: &mut [T]) {
     shape.check(x.len(), gw.len(), gy.len());
+    if winograd::backward_weight(shape, x, gy, gw) {
+        return;
+    }
     let shape = shape.simplified();
     if gw.is_empty() {
         return;

@@ -7,7 +7,7 @@
 
 use super::finish::{Finish, Then};
 use super::micro::Float;
-use super::par;
+use super::par::{self, part};
 use super::simd::{Level, level};
 use std::ops::Range;
 
@@ -23,6 +23,8 @@ const GROUP_FLOPS: usize = 200_000;
 /// What is done to each element after the product, in this order.
 #[derive(Clone, Copy)]
 pub struct Epilogue<'a, T> {
+    /// The operand `b` as [`rearrange`] leaves it, if there is but one product.
+    pub b_ready: Option<&'a [T]>,
     /// One term a column, added to every row.
     pub bias: Option<&'a [T]>,
     /// Whether negative results become zero.
@@ -35,7 +37,7 @@ pub struct Epilogue<'a, T> {
 
 impl<T> Default for Epilogue<'_, T> {
     fn default() -> Self {
-        Epilogue { bias: None, relu: false, residual: None, then: None }
+        Epilogue { b_ready: None, bias: None, relu: false, residual: None, then: None }
     }
 }
 
@@ -57,6 +59,7 @@ struct Job<'a, T> {
     beta: T,
     a: Mat<T>,
     b: Mat<T>,
+    b_ready: Option<&'a [T]>,
     c: *mut T,
     c_row: usize,
     bias: *const T,
@@ -101,6 +104,52 @@ impl<T: Float> Job<'_, T> {
             let run = unsafe { std::slice::from_raw_parts_mut(self.c.add(at), cols.len()) };
             self.finish.row(cols.start, at, run);
         }
+    }
+}
+
+/// How [`rearrange`] lays out an operand.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct Order {
+    depths: usize,
+    panels: usize,
+    /// Elements of the result.
+    pub len: usize,
+}
+
+/// The order in which a product of these sizes with contiguous columns reads its operand `b`, if it rearranges it.
+pub fn order<T: Float>(m: usize, n: usize, k: usize, b_strides: (usize, usize)) -> Option<Order> {
+    if !matches!(level(), Level::Avx512 | Level::Avx2) {
+        return None;
+    }
+    tiled::order(&T::tiles(), &prospect(m, n, k, std::ptr::null(), b_strides))
+}
+
+/// Rearranges operand `b` of a product of these sizes, of which [`order`] gave the order, into `out`.
+///
+/// # Panics
+/// If there is no such order, or a slice is too short.
+pub fn rearrange<T: Float>(m: usize, n: usize, k: usize, b: &[T], b_strides: (usize, usize), out: &mut [T]) {
+    let order = order::<T>(m, n, k, b_strides).expect("a product that rearranges its operand");
+    assert!(b.len() > (k - 1) * b_strides.0 + (n - 1) * b_strides.1 && out.len() >= order.len);
+    tiled::rearrange(&T::tiles(), &prospect(m, n, k, b.as_ptr(), b_strides), out);
+}
+
+/// A product of which only the sizes and one operand are known.
+fn prospect<'a, T: Float>(m: usize, n: usize, k: usize, data: *const T, (row, col): (usize, usize)) -> Job<'a, T> {
+    Job {
+        m,
+        n,
+        k,
+        alpha: T::ONE,
+        beta: T::ZERO,
+        a: Mat { data: std::ptr::null(), row: k, col: 1 },
+        b: Mat { data, row, col },
+        b_ready: None,
+        c: std::ptr::null_mut(),
+        c_row: n,
+        bias: std::ptr::null(),
+        relu: false,
+        finish: Finish::NOTHING,
     }
 }
 
@@ -149,13 +198,17 @@ pub fn gemm_batched<T: Float>(
         assert!(residual.len() == c.len(), "gemm: a residual of {} for {} elements", residual.len(), c.len());
     }
     let finish = Finish { residual: epilogue.residual, then: epilogue.then, ..Finish::NOTHING };
-    let (c, relu) = (c.as_mut_ptr(), epilogue.relu);
+    let (c, relu, b_ready) = (c.as_mut_ptr(), epilogue.relu, epilogue.b_ready);
+    assert!(b_ready.is_none() || batch == 1 && !swap, "gemm: an operand made ready for another product");
     let job = match swap {
         true => {
             let (a, b) = (flip(b_mat), flip(a_mat));
-            Job { m: n, n: m, k, alpha, beta, a, b, c, c_row: c_strides.1, bias, relu, finish }
+            Job { m: n, n: m, k, alpha, beta, a, b, b_ready, c, c_row: c_strides.1, bias, relu, finish }
         }
-        false => Job { m, n, k, alpha, beta, a: a_mat, b: b_mat, c, c_row: c_strides.0, bias, relu, finish },
+        false => {
+            let c_row = c_strides.0;
+            Job { m, n, k, alpha, beta, a: a_mat, b: b_mat, b_ready, c, c_row, bias, relu, finish }
+        }
     };
     let at = |i: usize| {
         let (x, y, z) = offsets(i);
@@ -212,13 +265,6 @@ fn check(
         assert!(i == 0 || z >= end, "gemm: output {i} overlaps the one before");
         end = z + ec;
     }
-}
-
-/// Splits `0..len` into `parts` ranges whose lengths differ by at most one.
-pub(super) fn part(len: usize, parts: usize, i: usize) -> Range<usize> {
-    let (base, more) = (len / parts, len % parts);
-    let start = i * base + i.min(more);
-    start..start + base + usize::from(i < more)
 }
 
 /// The crate `gemm`, one product or column block a task, then the epilogue.

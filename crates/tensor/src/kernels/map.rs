@@ -43,6 +43,31 @@ pub(crate) fn update<A: Copy + Sync, R: Copy + Send>(out: &mut [R], x: &[A], f: 
     });
 }
 
+/// out[i] = a[i] where the mask is not 0, else b[i]; an operand of one element stands for as many as are asked for.
+pub(crate) fn select<T: Copy + Send + Sync>(mask: &[u8], a: &[T], b: &[T], out: &mut [T]) {
+    let one = |x: &[T]| x.len() == 1;
+    par::for_each_chunk_mut(out, GRAIN, |c, piece| {
+        let all = c * GRAIN..c * GRAIN + piece.len();
+        let mask = &mask[all.clone()];
+        let (part_a, part_b) = (if one(a) { a } else { &a[all.clone()] }, if one(b) { b } else { &b[all] });
+        simd::run(
+            #[inline(always)]
+            || {
+                let to = piece.iter_mut().zip(mask);
+                match (one(a), one(b)) {
+                    (true, true) => to.for_each(|(o, &m)| *o = if m != 0 { a[0] } else { b[0] }),
+                    (true, false) => to.zip(part_b).for_each(|((o, &m), &b)| *o = if m != 0 { a[0] } else { b }),
+                    (false, true) => to.zip(part_a).for_each(|((o, &m), &a)| *o = if m != 0 { a } else { b[0] }),
+                    (false, false) => {
+                        let both = to.zip(part_a.iter().zip(part_b));
+                        both.for_each(|((o, &m), (&a, &b))| *o = if m != 0 { a } else { b });
+                    }
+                }
+            },
+        )
+    });
+}
+
 /// out[i] = f(a[i], b[i]) over the broadcast shape; `out` is row-major.
 pub(crate) fn binary<A: Copy + Sync, B: Copy + Sync, R: Copy + Send>(
     (a, la): (&[A], &Layout),

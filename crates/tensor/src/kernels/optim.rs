@@ -133,6 +133,369 @@ fn adam_from<T: Real, const PEAK: bool>(p: &mut [T], g: &[T], [m, v]: [&mut [T];
     });
 }
 
+/// Puts what `f` makes of a parameter's element, its gradient's and those of its state in their places.
+#[inline(always)]
+fn walk<T: Num, const N: usize>(
+    p: &mut [T],
+    g: &[T],
+    state: [&mut [T]; N],
+    f: impl Fn(T, T, [T; N]) -> (T, [T; N]) + Copy + Sync,
+) {
+    let n = p.len();
+    assert!(n == g.len() && state.iter().all(|s| s.len() == n));
+    let (p, state) = (SharedMut::new(p), state.map(SharedMut::new));
+    for_each_range(n, |start, len| {
+        // SAFETY: ranges do not overlap and stay inside the slices, which outlive the call.
+        let (p, state) = unsafe { (p.slice(start, len), state.map(|s| &mut *(s.slice(start, len) as *mut [T]))) };
+        simd::run(
+            #[inline(always)]
+            || blocks(p, &g[start..start + len], state, f),
+        );
+    });
+}
+
+/// Elements that are held in registers at once.
+const BLOCK: usize = 16;
+
+/// Through copies of a block each: the compiler need not ask whether the arrays overlap.
+#[inline(always)]
+fn blocks<T: Num, const N: usize>(
+    p: &mut [T],
+    g: &[T],
+    state: [&mut [T]; N],
+    f: impl Fn(T, T, [T; N]) -> (T, [T; N]) + Copy,
+) {
+    let full = p.len() / BLOCK * BLOCK;
+    for at in (0..full).step_by(BLOCK) {
+        let copy = |x: &[T]| -> [T; BLOCK] { x[at..at + BLOCK].try_into().expect("a block") };
+        let (mut bp, bg) = (copy(p), copy(g));
+        let mut bs: [[T; BLOCK]; N] = std::array::from_fn(|k| copy(state[k]));
+        for i in 0..BLOCK {
+            let (v, s) = f(bp[i], bg[i], std::array::from_fn(|k| bs[k][i]));
+            bp[i] = v;
+            for k in 0..N {
+                bs[k][i] = s[k];
+            }
+        }
+        p[at..at + BLOCK].copy_from_slice(&bp);
+        for k in 0..N {
+            state[k][at..at + BLOCK].copy_from_slice(&bs[k]);
+        }
+    }
+    for i in full..p.len() {
+        let (v, s) = f(p[i], g[i], std::array::from_fn(|k| state[k][i]));
+        p[i] = v;
+        for k in 0..N {
+            state[k][i] = s[k];
+        }
+    }
+}
+
+/// The numbers of a step of RMSprop.
+#[derive(Clone, Copy)]
+pub(crate) struct RmsProp<T> {
+    pub lr: T,
+    pub alpha: T,
+    /// 1 - alpha.
+    pub rest: T,
+    pub eps: T,
+    pub momentum: T,
+    pub weight_decay: T,
+}
+
+/// d = g + weight_decay p; v = alpha v + rest d^2; size = sqrt(v - m^2) + eps with the mean m of d, if there is one
+/// (else empty), and p -= lr d / size, or by a buffer b = momentum b + d / size (else empty).
+pub(crate) fn rms_prop<T: Real>(
+    p: &mut [T],
+    g: &[T],
+    v: &mut [T],
+    m: Option<&mut [T]>,
+    b: Option<&mut [T]>,
+    h: RmsProp<T>,
+) {
+    let square = move |d: T, v: T| h.alpha.mul(v).add(h.rest.mul(d.mul(d)));
+    let mean = move |d: T, m: T| m.add(h.rest.mul(d.sub(m)));
+    let decayed = move |g: T, p: T| g.add(h.weight_decay.mul(p));
+    let size = move |v: T| v.sqrt().add(h.eps);
+    let along = move |b: T, step: T| h.momentum.mul(b).add(step);
+    let to = move |p: T, step: T| p.sub(h.lr.mul(step));
+    match (m, b) {
+        (None, None) => walk(
+            p,
+            g,
+            [v],
+            #[inline(always)]
+            move |p, g, [v]| {
+                let d = decayed(g, p);
+                let v = square(d, v);
+                (to(p, d.div(size(v))), [v])
+            },
+        ),
+        (None, Some(b)) => walk(
+            p,
+            g,
+            [v, b],
+            #[inline(always)]
+            move |p, g, [v, b]| {
+                let d = decayed(g, p);
+                let v = square(d, v);
+                let b = along(b, d.div(size(v)));
+                (to(p, b), [v, b])
+            },
+        ),
+        (Some(m), None) => walk(
+            p,
+            g,
+            [v, m],
+            #[inline(always)]
+            move |p, g, [v, m]| {
+                let d = decayed(g, p);
+                let (v, m) = (square(d, v), mean(d, m));
+                (to(p, d.div(size(v.sub(m.mul(m))))), [v, m])
+            },
+        ),
+        (Some(m), Some(b)) => walk(
+            p,
+            g,
+            [v, m, b],
+            #[inline(always)]
+            move |p, g, [v, m, b]| {
+                let d = decayed(g, p);
+                let (v, m) = (square(d, v), mean(d, m));
+                let b = along(b, d.div(size(v.sub(m.mul(m)))));
+                (to(p, b), [v, m, b])
+            },
+        ),
+    }
+}
+
+/// d = g + weight_decay p; s += d^2; p -= lr d / (sqrt(s) + eps).
+pub(crate) fn adagrad<T: Real>(p: &mut [T], g: &[T], s: &mut [T], [lr, eps, weight_decay]: [T; 3]) {
+    walk(
+        p,
+        g,
+        [s],
+        #[inline(always)]
+        move |p, g, [s]| {
+            let d = g.add(weight_decay.mul(p));
+            let s = s.add(d.mul(d));
+            (p.sub(lr.mul(d.div(s.sqrt().add(eps)))), [s])
+        },
+    );
+}
+
+/// d = g + weight_decay p; v = rho v + (1 - rho) d^2; step = sqrt(u + eps) / sqrt(v + eps) d;
+/// u = rho u + (1 - rho) step^2; p -= lr step.
+pub(crate) fn adadelta<T: Real>(
+    p: &mut [T],
+    g: &[T],
+    [v, u]: [&mut [T]; 2],
+    [lr, rho, rest, eps, weight_decay]: [T; 5],
+) {
+    walk(
+        p,
+        g,
+        [v, u],
+        #[inline(always)]
+        move |p, g, [v, u]| {
+            let d = g.add(weight_decay.mul(p));
+            let v = rho.mul(v).add(rest.mul(d.mul(d)));
+            let step = u.add(eps).sqrt().div(v.add(eps).sqrt()).mul(d);
+            let u = rho.mul(u).add(rest.mul(step.mul(step)));
+            (p.sub(lr.mul(step)), [v, u])
+        },
+    );
+}
+
+/// d = g + weight_decay p; m += rest (d - m); u = max(beta2 u, |d| + eps); p -= lr m / u.
+pub(crate) fn adamax<T: Real>(
+    p: &mut [T],
+    g: &[T],
+    [m, u]: [&mut [T]; 2],
+    [lr, rest, beta2, eps, weight_decay]: [T; 5],
+) {
+    walk(
+        p,
+        g,
+        [m, u],
+        #[inline(always)]
+        move |p, g, [m, u]| {
+            let d = g.add(weight_decay.mul(p));
+            let m = m.add(rest.mul(d.sub(m)));
+            let (old, new) = (beta2.mul(u), d.abs().add(eps));
+            // A NaN on either side stays.
+            let u = if old > new || old.is_nan() { old } else { new };
+            (p.sub(lr.mul(m.div(u))), [m, u])
+        },
+    );
+}
+
+/// p = shrink p - lr sign(beta1 m + rest1 g); m = beta2 m + rest2 g.
+pub(crate) fn lion<T: Real>(p: &mut [T], g: &[T], m: &mut [T], [lr, shrink]: [T; 2], betas: [T; 2], rests: [T; 2]) {
+    walk(
+        p,
+        g,
+        [m],
+        #[inline(always)]
+        move |p, g, [m]| {
+            let mix = |i: usize| betas[i].mul(m).add(rests[i].mul(g));
+            (shrink.mul(p).sub(lr.mul(sign(mix(0)))), [mix(1)])
+        },
+    );
+}
+
+/// -1, 0 or 1, or NaN.
+#[inline(always)]
+fn sign<T: Real>(v: T) -> T {
+    if v > T::ZERO {
+        T::ONE
+    } else if v < T::ZERO {
+        T::ONE.neg()
+    } else {
+        v
+    }
+}
+
+/// The size s grows or shrinks by where the signs of g and of the gradient before agree or differ, within limits;
+/// p -= s sign g unless they differ, and then the gradient counts as 0 in the next step too.
+pub(crate) fn rprop<T: Real>(
+    p: &mut [T],
+    g: &[T],
+    [before, size]: [&mut [T]; 2],
+    etas: [T; 2],
+    limits: [T; 2],
+    weight_decay: T,
+) {
+    walk(
+        p,
+        g,
+        [before, size],
+        #[inline(always)]
+        move |p, g, [before, size]| {
+            let g = g.add(weight_decay.mul(p));
+            let agree = g.mul(before);
+            let turned = agree < T::ZERO;
+            let factor = if agree > T::ZERO { etas[1] } else { T::ONE };
+            let size = size.mul(if turned { etas[0] } else { factor });
+            let size = if size < limits[0] { limits[0] } else { size };
+            let size = if size > limits[1] { limits[1] } else { size };
+            let g = if turned { T::ZERO } else { g };
+            (p.sub(sign(g).mul(size)), [g, size])
+        },
+    );
+}
+
+/// p = shrink p - lr (g + weight_decay p); a += share (p - a).
+pub(crate) fn asgd<T: Real>(p: &mut [T], g: &[T], a: &mut [T], [lr, shrink, share, weight_decay]: [T; 4]) {
+    walk(
+        p,
+        g,
+        [a],
+        #[inline(always)]
+        move |p, g, [a]| {
+            let d = g.add(weight_decay.mul(p));
+            let p = shrink.mul(p).sub(lr.mul(d));
+            (p, [a.add(share.mul(p.sub(a)))])
+        },
+    );
+}
+
+/// Moves the moments of LAMB on, leaves its direction r = mean / (sqrt(square) scale + eps) of_mean + decay p in
+/// `ratio`, and gives the sums of squares of p and of r.
+pub(crate) fn lamb<T: Real>(p: &[T], g: &[T], [m, v]: [&mut [T]; 2], ratio: &mut [T], h: Adam<T>) -> [f64; 2]
+where
+    T: Into<f64>,
+{
+    walk(
+        ratio,
+        g,
+        [m, v],
+        #[inline(always)]
+        move |_, g, [m, v]| {
+            let m = m.add(h.rest[0].mul(g.sub(m)));
+            let v = v.add(h.rest[1].mul(g.mul(g).sub(v)));
+            (h.rates[1].mul(m).div(v.sqrt().mul(h.scale).add(h.eps)), [m, v])
+        },
+    );
+    walk(
+        ratio,
+        p,
+        [],
+        #[inline(always)]
+        move |r, p, []| (r.add(h.decay.mul(p)), []),
+    );
+    [magnitude(p, Order::Two), magnitude(ratio, Order::Two)]
+}
+
+/// What of the magnitudes of elements is wanted.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub(crate) enum Order {
+    /// Their sum.
+    One,
+    /// The sum of their squares.
+    Two,
+    /// The largest.
+    Infinite,
+}
+
+/// Folds the magnitudes of all elements in f64: in lanes, and the runs of a fixed length from left to right.
+pub(crate) fn magnitude<T: Num + Into<f64>>(x: &[T], order: Order) -> f64 {
+    // A NaN stays.
+    let larger = |a: f64, b: f64| if a > b || a.is_nan() { a } else { b };
+    let run = |x: &[T]| match order {
+        Order::One => lanes(x, f64::abs, |a, b| a + b),
+        Order::Two => lanes(x, |v| v * v, |a, b| a + b),
+        Order::Infinite => lanes(x, f64::abs, larger),
+    };
+    if x.len() <= GRAIN {
+        return run(x);
+    }
+    let mut parts = vec![0.0; x.len().div_ceil(GRAIN)];
+    par::for_each_chunk_mut(&mut parts, 1, |c, part| part[0] = run(&x[c * GRAIN..x.len().min((c + 1) * GRAIN)]));
+    parts.into_iter().fold(0.0, |a, b| if order == Order::Infinite { larger(a, b) } else { a + b })
+}
+
+/// Folds one run.
+fn lanes<T: Num + Into<f64>>(x: &[T], one: impl Fn(f64) -> f64 + Copy, both: impl Fn(f64, f64) -> f64 + Copy) -> f64 {
+    simd::run(
+        #[inline(always)]
+        || {
+            let mut lanes = [0.0; BLOCK];
+            let (blocks, rest) = x.as_chunks::<BLOCK>();
+            for block in blocks {
+                for i in 0..BLOCK {
+                    lanes[i] = both(lanes[i], one(block[i].into()));
+                }
+            }
+            for (lane, &v) in lanes.iter_mut().zip(rest) {
+                *lane = both(*lane, one(v.into()));
+            }
+            lanes.into_iter().fold(0.0, both)
+        },
+    )
+}
+
+/// x = f(x), everywhere.
+pub(crate) fn change<T: Num>(x: &mut [T], f: impl Fn(T) -> T + Copy + Sync) {
+    par::for_each_chunk_mut(x, GRAIN, |_, x| {
+        simd::run(
+            #[inline(always)]
+            || x.iter_mut().for_each(|x| *x = f(*x)),
+        );
+    });
+}
+
+/// p -= rate r.
+pub(crate) fn descend<T: Real>(p: &mut [T], r: &[T], rate: T) {
+    walk(
+        p,
+        r,
+        [],
+        #[inline(always)]
+        move |p, r, []| (p.sub(rate.mul(r)), []),
+    );
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

@@ -16,6 +16,7 @@
 
 use std::any::Any;
 use std::cell::UnsafeCell;
+use std::ops::Range;
 use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
 use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};
@@ -37,6 +38,8 @@ const WORKER: u64 = 2;
 const GENERATION: u64 = 1 << 16;
 /// Most workers that the count in [`Pool::state`] can hold.
 const MAX_THREADS: usize = 1 << 14;
+/// Most parts into which the chunks of a job are divided.
+const PARTS: usize = 64;
 
 type Work<'a> = dyn Fn(usize) + Sync + 'a;
 
@@ -44,7 +47,8 @@ type Work<'a> = dyn Fn(usize) + Sync + 'a;
 #[derive(Clone, Copy)]
 struct Job {
     work: Option<*const Work<'static>>,
-    chunks: usize,
+    /// Parts in use.
+    parts: usize,
 }
 
 struct Crew {
@@ -56,11 +60,31 @@ struct Crew {
 #[repr(align(128))]
 struct Line<T>(T);
 
+/// The chunks of a part that nobody has begun: the first in the lower half, the end in the upper.
+struct Part(Line<AtomicU64>);
+
+impl Part {
+    fn set(&self, chunks: Range<usize>) {
+        self.0.0.store(((chunks.end as u64) << 32) | chunks.start as u64, Ordering::Relaxed);
+    }
+
+    /// Takes the first chunk or the last one.
+    fn take(&self, first: bool) -> Option<usize> {
+        let split = |chunks: u64| (chunks as u32, (chunks >> 32) as u32);
+        let less = |chunks: u64| {
+            let (start, end) = split(chunks);
+            (start < end).then(|| if first { chunks + 1 } else { chunks - (1 << 32) })
+        };
+        let (start, end) = split(self.0.0.fetch_update(Ordering::Relaxed, Ordering::Relaxed, less).ok()?);
+        Some(if first { start } else { end - 1 } as usize)
+    }
+}
+
 struct Pool {
     /// Generation, number of workers inside the job, and whether the job is open.
     state: Line<AtomicU64>,
-    /// Next chunk to hand out.
-    next: Line<AtomicUsize>,
+    /// Chunks to be begun, one part a thread.
+    parts: [Part; PARTS],
     /// Held by the thread whose job occupies the pool.
     busy: Line<AtomicBool>,
     job: UnsafeCell<Job>,
@@ -83,9 +107,9 @@ unsafe impl Sync for Pool {}
 
 static POOL: Pool = Pool {
     state: Line(AtomicU64::new(0)),
-    next: Line(AtomicUsize::new(0)),
+    parts: [const { Part(Line(AtomicU64::new(0))) }; PARTS],
     busy: Line(AtomicBool::new(false)),
-    job: UnsafeCell::new(Job { work: None, chunks: 0 }),
+    job: UnsafeCell::new(Job { work: None, parts: 0 }),
     sleepers: AtomicUsize::new(0),
     threads: AtomicUsize::new(0),
     live: AtomicUsize::new(0),
@@ -137,14 +161,23 @@ pub fn set_threads(n: usize) {
     POOL.threads.store(n.min(MAX_THREADS), Ordering::Relaxed);
 }
 
+/// Splits `0..len` into `parts` ranges whose lengths differ by at most one.
+pub(crate) fn part(len: usize, parts: usize, i: usize) -> Range<usize> {
+    let (base, more) = (len / parts, len % parts);
+    let start = i * base + i.min(more);
+    start..start + base + usize::from(i < more)
+}
+
 /// Runs `f(0)`, `f(1)`, ..., `f(chunks - 1)` on the pool, and returns when all have ended.
 ///
-/// Chunks are handed out one at a time, in order, to whichever thread is free. Called from within
-/// a chunk, or while another thread's job occupies the pool, it runs everything on the caller.
+/// Each thread has a run of neighbouring chunks, the same for each job of as many chunks, so that what a job leaves in
+/// a core's cache is found there by the next; a thread that has no more of its own takes the last of another's.
+/// Called from within a chunk, or while another thread's job occupies the pool, it runs everything on the caller.
 ///
 /// # Panics
-/// With the payload of a chunk that panicked; chunks not yet begun are then skipped.
+/// With the payload of a chunk that panicked; chunks not yet begun are then skipped. If there are more than 2^32 - 1.
 pub fn for_each(chunks: usize, f: impl Fn(usize) + Sync) {
+    assert!(chunks <= u32::MAX as usize, "for_each: {chunks} chunks");
     if chunks < 2 || threads() < 2 || POOL.busy.0.swap(true, Ordering::Acquire) {
         for i in 0..chunks {
             f(i);
@@ -224,9 +257,12 @@ impl Pool {
         }
         // SAFETY: only the lifetime is erased; the job is closed and empty before `work` ends.
         let work = unsafe { std::mem::transmute::<&Work<'_>, &'static Work<'static>>(work) };
+        let parts = threads().min(chunks).min(PARTS);
         // SAFETY: the state is closed and no worker is inside, so nobody reads `job`.
-        unsafe { *self.job.get() = Job { work: Some(work), chunks } };
-        self.next.0.store(0, Ordering::Relaxed);
+        unsafe { *self.job.get() = Job { work: Some(work), parts } };
+        for (i, slot) in self.parts[..parts].iter().enumerate() {
+            slot.set(part(chunks, parts, i));
+        }
         // Nobody else changes the state while it is closed and empty.
         let state = self.state.0.load(Ordering::Relaxed);
         self.state.0.store(state.wrapping_add(GENERATION) | OPEN, Ordering::SeqCst);
@@ -240,7 +276,7 @@ impl Pool {
                 (1..chunks).for_each(|_| self.wake.notify_one());
             }
         }
-        let own = self.take_part(chunks, work);
+        let own = self.take_part(0, parts, work);
         self.state.0.fetch_and(!OPEN, Ordering::Relaxed);
         let mut turns = 0u32;
         while self.state.0.load(Ordering::Acquire) & (GENERATION - WORKER) != 0 {
@@ -253,18 +289,17 @@ impl Pool {
         theirs.map_or(Ok(()), Err)
     }
 
-    /// Runs chunks until none is left. A panic skips the rest.
-    fn take_part(&self, chunks: usize, work: &Work<'_>) -> Result<(), Box<dyn Any + Send>> {
+    /// Runs chunks until none is left, first those of the part `own`. A panic skips the rest.
+    fn take_part(&self, own: usize, parts: usize, work: &Work<'_>) -> Result<(), Box<dyn Any + Send>> {
+        let parts = &self.parts[..parts];
         catch_unwind(AssertUnwindSafe(|| {
-            loop {
-                let i = self.next.0.fetch_add(1, Ordering::Relaxed);
-                if i >= chunks {
-                    break;
+            for i in 0..parts.len() {
+                while let Some(chunk) = parts[(own + i) % parts.len()].take(i == 0) {
+                    work(chunk);
                 }
-                work(i);
             }
         }))
-        .inspect_err(|_| self.next.0.store(chunks, Ordering::Relaxed))
+        .inspect_err(|_| parts.iter().for_each(|p| p.set(0..0)))
     }
 
     /// Makes the number of workers `wanted`. The caller holds `busy`, so no job is running.
@@ -316,7 +351,7 @@ impl Pool {
             let job = unsafe { *self.job.get() };
             if let Some(work) = job.work {
                 // SAFETY: as above, the closure lives until this worker has left.
-                if let Err(payload) = self.take_part(job.chunks, unsafe { &*work }) {
+                if let Err(payload) = self.take_part(number + 1, job.parts, unsafe { &*work }) {
                     lock(&self.panic).get_or_insert(payload);
                 }
             }

@@ -37,12 +37,6 @@ fn fold<T: Copy>(x: &[T], init: T, f: impl Fn(T, T) -> T + Copy) -> T {
     x.chunks(RUN).map(|r| fold_run(r, init, f)).fold(init, f)
 }
 
-/// Folds one contiguous run inside a vectorised caller.
-#[inline(always)]
-pub(crate) fn row_fold<T: Copy>(x: &[T], init: T, f: impl Fn(T, T) -> T + Copy) -> T {
-    fold(x, init, f)
-}
-
 /// Reduces `x`, read as [outer, middle, inner], over its middle.
 pub(crate) fn middle<T: Copy + Send + Sync>(
     x: &[T],

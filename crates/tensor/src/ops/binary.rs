@@ -241,14 +241,13 @@ impl Tensor {
             fail("where", format_args!("the condition's shape {} does not broadcast with {ab}", self.shape()))
         };
         let cond = self.broadcast_to(shape).contiguous_data();
-        let (ca, cb) = (ca.broadcast_to(shape).contiguous_data(), cb.broadcast_to(shape).contiguous_data());
+        let full = |t: &Tensor| if t.numel() == 1 { t.clone() } else { t.broadcast_to(shape).contiguous_data() };
+        let (ca, cb) = (full(&ca), full(&cb));
         let mask = cond.read_bool("where");
         let out = crate::dispatch_any!(ca.dtype(), T => {
             let (ga, gb) = (ca.read::<T>(), cb.read::<T>());
             Tensor::build_as::<T>(ca.dtype(), shape, |out| {
-                for i in 0..out.len() {
-                    out[i] = if mask[i] != 0 { ga[i] } else { gb[i] };
-                }
+                map::select(&mask, &ga, &gb, out);
             })
         });
         drop(mask);

@@ -3,7 +3,7 @@
 use crate::autograd::record;
 use crate::deferred;
 use crate::kernels::finish::{self, Along, Finish};
-use crate::kernels::gemm::{Epilogue, gemm_batched};
+use crate::kernels::gemm::{self, Epilogue, gemm_batched};
 use crate::kernels::math::Num;
 use crate::kernels::micro::Float;
 use crate::shape::{Layout, Shape};
@@ -198,7 +198,7 @@ impl Tensor {
 fn product(a: &Tensor, b: &Tensor) -> Tensor {
     let mut shape = a.shape();
     shape.set(a.rank() - 1, b.size(-1));
-    let out = dispatch_float!(a.dtype(), "matmul", T => Tensor::build::<T>(shape, |out| multiply::<T>(a, b, &Finish::NOTHING, out)));
+    let out = dispatch_float!(a.dtype(), "matmul", T => Tensor::build::<T>(shape, |out| multiply::<T>(a, b, false, &Finish::NOTHING, out)));
     let (sa, sb) = (a.save(), b.save());
     record("matmul", out, &[a, b], move |ctx| {
         ctx.set(0, || ctx.grad().matmul(&sb.transpose(-2, -1)));
@@ -207,8 +207,14 @@ fn product(a: &Tensor, b: &Tensor) -> Tensor {
 }
 
 /// out (row-major) = finish(a b) for each matrix of the batch, the columns being the channels; there is no scale. No
-/// operand is copied, whatever its strides.
-pub(crate) fn multiply<T: Float + Num + Plain>(a: &Tensor, b: &Tensor, finish: &Finish<'_, T>, out: &mut [T]) {
+/// operand is copied, whatever its strides. With `again`, what is rearranged of `b` is kept for the next time.
+pub(crate) fn multiply<T: Float + Num + Plain>(
+    a: &Tensor,
+    b: &Tensor,
+    again: bool,
+    finish: &Finish<'_, T>,
+    out: &mut [T],
+) {
     let r = a.rank();
     let (m, k, n) = (a.size(-2), a.size(-1), b.size(-1));
     if k == 0 {
@@ -220,7 +226,12 @@ pub(crate) fn multiply<T: Float + Num + Plain>(a: &Tensor, b: &Tensor, finish: &
     let (sa, sb) = ((la.strides[r - 2], la.strides[r - 1]), (lb.strides[r - 2], lb.strides[r - 1]));
     let (ga, gb) = (a.read_storage::<T>(), b.read_storage::<T>());
     let Finish { shift: bias, residual, then, .. } = *finish;
-    let epilogue = Epilogue { bias, relu: false, residual, then };
+    let order = if again && r == 2 { gemm::order::<T>(m, n, k, sb) } else { None };
+    let kept = order.and_then(|order| {
+        b.0.storage.kept.get::<T>(b.dtype(), lb, order, |out| gemm::rearrange(m, n, k, &gb[lb.offset..], sb, out))
+    });
+    let kept = kept.as_ref().map(|k| k.read::<T>());
+    let epilogue = Epilogue { b_ready: kept.as_deref(), bias, relu: false, residual, then };
     let start = |l: &Layout, i: usize| {
         let (mut at, mut rest) = (l.offset, i);
         for d in (0..r - 2).rev() {

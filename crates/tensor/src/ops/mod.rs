@@ -2,7 +2,7 @@
 //! its checks; `tests/ops.rs` runs a row for every one of them.
 
 mod activation;
-mod attention;
+pub(crate) mod attention;
 pub(crate) mod binary;
 mod cast;
 pub(crate) mod conv;

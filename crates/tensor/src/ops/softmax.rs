@@ -1,6 +1,7 @@
 //! Softmax, its logarithm, and the cross entropy made of it.
 
-use crate::autograd::{record, record_with_output};
+use crate::autograd::{is_grad_enabled, record, record_with_output};
+use crate::kernels::math::Num;
 use crate::kernels::softmax::{self, Kind};
 use crate::shape::resolve_dim;
 use crate::{DType, Element, Tensor, dispatch_float, fail};
@@ -20,19 +21,7 @@ impl Tensor {
     /// ```
     #[track_caller]
     pub fn softmax(&self, dim: isize) -> Tensor {
-        let d = resolve_dim("softmax", dim, self.rank().max(1)) as isize;
-        if self.rank() > 0 && d != self.rank() as isize - 1 {
-            return self.transpose(d, -1).softmax(-1).transpose(d, -1);
-        }
-        let out = self.normalise("softmax", Kind::Softmax);
-        record_with_output("softmax", out, &[self], |ctx| {
-            ctx.set(0, || {
-                let s = ctx.output();
-                let gs = ctx.grad() * s;
-                let total = if gs.rank() == 0 { gs.clone() } else { gs.sum_dim(-1, true) };
-                gs - s * total
-            })
-        })
+        self.normalised("softmax", dim, Kind::Softmax)
     }
 
     /// ln softmax along `dim`, exact also where the probability rounds to zero.
@@ -41,27 +30,46 @@ impl Tensor {
     /// If there is no such dimension or the elements are not f32 or f64.
     #[track_caller]
     pub fn log_softmax(&self, dim: isize) -> Tensor {
-        let d = resolve_dim("log_softmax", dim, self.rank().max(1)) as isize;
-        if self.rank() > 0 && d != self.rank() as isize - 1 {
-            return self.transpose(d, -1).log_softmax(-1).transpose(d, -1);
-        }
-        let out = self.normalise("log_softmax", Kind::LogSoftmax);
-        record_with_output("log_softmax", out, &[self], |ctx| {
-            ctx.set(0, || {
-                let g = ctx.grad();
-                let total = if g.rank() == 0 { g.clone() } else { g.sum_dim(-1, true) };
-                g - ctx.output().exp() * total
-            })
-        })
+        self.normalised("log_softmax", dim, Kind::LogSoftmax)
     }
 
     #[track_caller]
-    fn normalise(&self, op: &str, kind: Kind) -> Tensor {
-        let x = self.contiguous_data();
-        let n = x.shape().last().copied().unwrap_or(1);
-        dispatch_float!(self.dtype(), op, T => {
+    fn normalised(&self, op: &'static str, dim: isize, kind: Kind) -> Tensor {
+        let d = resolve_dim(op, dim, self.rank().max(1));
+        if self.rank() > 0 && d + 1 != self.rank() && !self.is_contiguous() {
+            let turned = self.transpose(d as isize, -1);
+            if turned.is_contiguous() {
+                return turned.normalised(op, -1, kind).transpose(d as isize, -1);
+            }
+        }
+        let (x, (n, inner)) = (self.contiguous_data(), extents(self, d));
+        let out = dispatch_float!(self.dtype(), op, T => {
             let src = x.read::<T>();
-            Tensor::build::<T>(x.shape(), |out| softmax::rows(&src, n, out, kind))
+            Tensor::build::<T>(x.shape(), |out| match inner {
+                1 => softmax::rows(&src, n, out, kind),
+                _ => softmax::columns(&src, n, inner, out, kind),
+            })
+        });
+        record_with_output(op, out, &[self], move |ctx| {
+            ctx.set(0, || {
+                let (y, g) = (ctx.output(), ctx.grad());
+                if is_grad_enabled() {
+                    let sum = |t: &Tensor| if t.rank() == 0 { t.clone() } else { t.sum_dim(d as isize, true) };
+                    if kind == Kind::LogSoftmax {
+                        return g - y.exp() * sum(g);
+                    }
+                    let gy = g * y;
+                    return &gy - y * sum(&gy);
+                }
+                let (y, g) = (y.contiguous_data(), g.contiguous_data());
+                dispatch_float!(y.dtype(), op, T => {
+                    let (ys, gs) = (y.read::<T>(), g.read::<T>());
+                    Tensor::build::<T>(y.shape(), |out| match inner {
+                        1 => softmax::rows_gradient(&ys, &gs, n, out, kind),
+                        _ => softmax::columns_gradient(&ys, &gs, n, inner, out, kind),
+                    })
+                })
+            })
         })
     }
 
@@ -79,15 +87,28 @@ impl Tensor {
         let (n, classes) = (self.size(0), self.size(1));
         check_labels(OP, labels, classes);
         let labels = labels.contiguous_data();
-        let log_p = self.normalise(OP, Kind::LogSoftmax);
+        let logits = self.contiguous_data();
         let out = dispatch_float!(self.dtype(), OP, T => {
-            let (p, y) = (log_p.read::<T>(), labels.read::<i64>());
-            let total: f64 = y.iter().enumerate().map(|(i, &c)| Element::to_f64(p[i * classes + c as usize])).sum();
-            Tensor::full_of((), -total / n as f64, self.dtype())
+            let (x, y) = (logits.read::<T>(), labels.read::<i64>());
+            let losses = Tensor::build::<T>(labels.shape(), |out| softmax::cross_entropies(&x, classes, &y, out));
+            let total: f64 = losses.read::<T>().iter().map(|&l| Element::to_f64(l)).sum();
+            Tensor::full_of((), total / n as f64, self.dtype())
         });
         let x = self.save();
         record(OP, out, &[self], move |ctx| {
-            ctx.set(0, || (x.softmax(-1) - labels.one_hot(classes).to_dtype(x.dtype())) * (ctx.grad() / n as f64))
+            ctx.set(0, || {
+                if is_grad_enabled() {
+                    let wanted = labels.one_hot(classes).to_dtype(x.dtype());
+                    return (x.softmax(-1) - wanted) * (ctx.grad() / n as f64);
+                }
+                let (logits, factor) = (x.contiguous_data(), ctx.grad().item_f64() / n as f64);
+                dispatch_float!(x.dtype(), OP, T => {
+                    let (x, y, factor) = (logits.read::<T>(), labels.read::<i64>(), <T as Num>::from_f64(factor));
+                    Tensor::build::<T>(logits.shape(), |out| {
+                        softmax::cross_entropies_gradient(&x, classes, &y, factor, out)
+                    })
+                })
+            })
         })
     }
 
@@ -107,6 +128,12 @@ impl Tensor {
             idx.iter().enumerate().for_each(|(i, &c)| out[i * classes + c as usize] = 1);
         })
     }
+}
+
+/// The extent of dimension `d`, and the product of those behind it.
+fn extents(t: &Tensor, d: usize) -> (usize, usize) {
+    let shape = t.shape();
+    (shape.get(d).copied().unwrap_or(1), shape.get(d + 1..).map_or(1, |rest| rest.iter().product()))
 }
 
 /// Refuses labels that are not i64 or not class indices.

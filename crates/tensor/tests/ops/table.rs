@@ -1,6 +1,6 @@
 //! The rows of the op test. To add an operation, add its row to the family it belongs to.
 
-use gradus_tensor::{ConvConfig, DType, ImageLayout, Interpolation, PadMode, PoolConfig, Tensor};
+use gradus_tensor::{AttentionRule, ConvConfig, DType, ImageLayout, Interpolation, PadMode, PoolConfig, Tensor};
 
 type Shapes = &'static [&'static [&'static [usize]]];
 
@@ -262,21 +262,39 @@ fn normalisations() -> Vec<Row> {
 
 fn recurrences() -> Vec<Row> {
     const LSTM: Shapes = &[
-        &[&[6, 8], &[8, 2], &[3, 2], &[3, 2]],
-        &[&[6, 4], &[4, 1], &[3, 1], &[3, 1]],
-        &[&[6, 68], &[68, 17], &[3, 17], &[3, 17]],
+        &[&[6, 3], &[8, 3], &[8, 2], &[8], &[3, 2], &[3, 2]],
+        &[&[6, 1], &[4, 1], &[4, 1], &[4], &[3, 1], &[3, 1]],
+        &[&[6, 2], &[68, 2], &[68, 17], &[68], &[3, 17], &[3, 17]],
     ];
+    const GRU: Shapes =
+        &[&[&[6, 3], &[6, 3], &[6, 2], &[6], &[6], &[3, 2]], &[&[6, 2], &[51, 2], &[51, 17], &[51], &[51], &[3, 17]]];
+    const RNN: Shapes =
+        &[&[&[6, 3], &[2, 3], &[2, 2], &[2], &[3, 2]], &[&[6, 2], &[17, 2], &[17, 17], &[17], &[3, 17]]];
     let r = |name, shapes, f| row(name, shapes, (-1.0, 1.0), f);
     vec![
         r("lstm_sequence", LSTM, |x| lstm_rows(x, &[3, 2, 1], false)),
         r("lstm_sequence_reverse", LSTM, |x| lstm_rows(x, &[3, 2, 1], true)),
         r("lstm_sequence_even", LSTM, |x| lstm_rows(x, &[3, 3], true).narrow(0, 0, 6)),
+        r("gru_sequence", GRU, |x| gru_rows(x, &[3, 2, 1], false, false)),
+        r("gru_sequence_writes", GRU, |x| gru_rows(x, &[3, 2, 1], true, true)),
+        r("rnn_sequence", RNN, |x| rnn_rows(x, false, &[3, 2, 1], false)),
+        r("rnn_sequence_relu", RNN, |x| rnn_rows(x, true, &[3, 3], true)),
     ]
 }
 
 fn lstm_rows(x: &[Tensor], sizes: &[usize], reverse: bool) -> Tensor {
-    let (y, h, c) = x[0].lstm_sequence(&x[1], &x[2], &x[3], sizes, reverse);
+    let (y, h, c) = x[0].lstm_sequence(&x[1], &x[2], &x[3], &x[4], &x[5], sizes, reverse);
     Tensor::cat(&[&y, &(h * 0.5), &(c * 0.3)], 0)
+}
+
+fn gru_rows(x: &[Tensor], sizes: &[usize], reverse: bool, writes: bool) -> Tensor {
+    let (y, h) = x[0].gru_sequence(&x[1], &x[2], &x[3], &x[4], &x[5], sizes, reverse, writes);
+    Tensor::cat(&[&y, &(h * 0.5)], 0)
+}
+
+fn rnn_rows(x: &[Tensor], relu: bool, sizes: &[usize], reverse: bool) -> Tensor {
+    let (y, h) = x[0].rnn_sequence(&x[1], &x[2], &x[3], &x[4], relu, sizes, reverse);
+    Tensor::cat(&[&y, &(h * 0.5)], 0)
 }
 
 fn picks() -> Vec<Row> {
@@ -429,6 +447,9 @@ fn attentions() -> Vec<Row> {
         r("attention_hidden", HIDDEN, |x| x[0].attention(&x[1], &x[2], Some(&hidden(&x[0])), 0.7)),
         r("attention_packed_hidden", PACKED, |x| x[0].attention_packed(Some(&hidden(&x[0])), 0.7)),
         r("attention_packed", PACKED, |x| x[0].attention_packed(None, 0.7)),
+        r("attention_causal", THREE, |x| {
+            x[0].attention_with(&x[1], &x[2], &AttentionRule { causal: true, ..AttentionRule::new(None, 0.7) })
+        }),
     ]
 }
 

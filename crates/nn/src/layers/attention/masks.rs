@@ -44,6 +44,19 @@ impl AttentionMasks {
     /// end are seen by all.
     #[track_caller]
     pub(super) fn combined(&self, kind: &str, sizes: &Sizes, extra: usize, dtype: DType) -> Option<Tensor> {
+        self.sum(kind, sizes, extra, dtype, true)
+    }
+
+    /// As [`AttentionMasks::combined`], but without the causal mask where the attention itself can keep to it: then
+    /// the second part is true.
+    #[track_caller]
+    pub(super) fn split(&self, kind: &str, sizes: &Sizes, extra: usize, dtype: DType) -> (Option<Tensor>, bool) {
+        let causal = self.is_causal && extra == 0;
+        (self.sum(kind, sizes, extra, dtype, !causal), causal)
+    }
+
+    #[track_caller]
+    fn sum(&self, kind: &str, sizes: &Sizes, extra: usize, dtype: DType, with_causal: bool) -> Option<Tensor> {
         let mut parts = Vec::new();
         if let Some(mask) = &self.attn_mask {
             parts.push(sizes.attn_mask(kind, mask, dtype));
@@ -51,7 +64,7 @@ impl AttentionMasks {
         if let Some(mask) = &self.key_padding_mask {
             parts.push(sizes.key_padding_mask(kind, mask, dtype));
         }
-        if self.is_causal {
+        if with_causal && self.is_causal {
             parts.push(causal(sizes.l, sizes.s, dtype));
         }
         let sum = parts.into_iter().reduce(|a, b| a + b)?;
@@ -99,12 +112,19 @@ impl Sizes {
 pub(super) fn hiding(kind: &str, mask: &Tensor, dtype: DType) -> Tensor {
     if mask.dtype() == DType::Bool {
         let [hidden, seen] = [f64::NEG_INFINITY, 0.0].map(|v| Tensor::full_of((), v, dtype));
-        return mask.where_(&hidden, &seen);
+        return without_repeats(mask).where_(&hidden, &seen).expand(mask.shape());
     }
     if !mask.dtype().is_float() {
         fail(kind, format_args!("needs a mask of bool or float, got {}", mask.dtype()));
     }
     mask.to_dtype(dtype)
+}
+
+/// The mask with extent 1 where it repeats itself.
+pub(super) fn without_repeats(mask: &Tensor) -> Tensor {
+    let strides = mask.strides();
+    let repeated = (0..mask.rank()).filter(|&d| strides[d] == 0 && mask.shape()[d] > 1);
+    repeated.fold(mask.clone(), |mask, d| mask.narrow(d as isize, 0, 1))
 }
 
 /// -inf above the diagonal, 0 elsewhere, `[l, s]`.

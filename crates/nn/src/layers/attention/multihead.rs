@@ -1,11 +1,11 @@
 //! Attention by several heads.
 
 use super::masks::{AttentionMasks, Sizes};
-use super::product::{attend, attend_with_weights, usual_scale};
+use super::product::{attend_with_weights, usual_scale};
 use crate::init::{xavier_normal_, xavier_uniform_};
 use crate::module::{Forward, Mode, Module, Param, Scope};
 use crate::{Dropout, Linear};
-use gradus_tensor::{Tensor, fail};
+use gradus_tensor::{AttentionRule, Tensor, fail};
 use std::ptr;
 
 const KIND: &str = "MultiheadAttention";
@@ -180,16 +180,15 @@ impl MultiheadAttention {
     pub fn forward(&self, query: &Tensor, key: &Tensor, value: &Tensor, masks: &AttentionMasks) -> Tensor {
         let _scope = self.scope.enter();
         let sizes = self.sizes(query, key, value);
-        let dropout = self.dropout_now();
         let y = match self.packed(query, key, value, &sizes) {
-            Some(packed) if dropout == 0.0 => {
-                let bias = masks.combined(KIND, &sizes, 0, packed.dtype());
-                packed.attention_packed(bias.as_ref(), usual_scale(&packed))
+            Some(packed) => {
+                let (bias, causal) = masks.split(KIND, &sizes, 0, packed.dtype());
+                packed.attention_packed_with(&self.rule(bias.as_ref(), causal, &packed))
             }
-            packed => {
-                let (q, k, v) = self.operands(packed, query, key, value, &sizes);
-                let bias = masks.combined(KIND, &sizes, k.size(2) - sizes.s, q.dtype());
-                attend(&q, &k, &v, bias.as_ref(), None, dropout)
+            None => {
+                let (q, k, v) = self.operands(None, query, key, value, &sizes);
+                let (bias, causal) = masks.split(KIND, &sizes, k.size(2) - sizes.s, q.dtype());
+                q.attention_with(&k, &v, &self.rule(bias.as_ref(), causal, &q))
             }
         };
         self.join(&y, &sizes)
@@ -219,6 +218,10 @@ impl MultiheadAttention {
         let (y, weights) = attend_with_weights(&q, &k, &v, bias.as_ref(), None, self.dropout_now());
         let weights = if average_attn_weights { weights.mean_dim(1, false) } else { weights };
         (self.join(&y, &sizes), if query.rank() == 2 { weights.squeeze(0) } else { weights })
+    }
+
+    fn rule<'a>(&self, bias: Option<&'a Tensor>, causal: bool, query: &Tensor) -> AttentionRule<'a> {
+        AttentionRule { scale: usual_scale(query), bias, causal, dropout: self.dropout_now() }
     }
 
     fn dropout_now(&self) -> f64 {

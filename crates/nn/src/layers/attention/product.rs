@@ -1,7 +1,7 @@
 //! Scaled dot-product attention.
 
-use super::masks::{causal, hiding};
-use gradus_tensor::{DType, Tensor, fail};
+use super::masks::{hiding, without_repeats};
+use gradus_tensor::{AttentionRule, DType, Tensor, fail};
 
 const OP: &str = "scaled_dot_product_attention";
 
@@ -77,14 +77,17 @@ pub fn scaled_dot_product_attention_with(
 ) -> Tensor {
     let (key, value) = share_heads(query, key, value, options.enable_gqa);
     check(query, &key, &value, &options);
-    let (l, s, dtype) = (query.size(-2), key.size(-2), query.dtype());
-    let bias = match &options.attn_mask {
-        _ if options.is_causal => Some(causal(l, s, dtype)),
-        Some(mask) if mask.dtype() == DType::Bool => Some(hiding(OP, &mask.logical_not(), dtype)),
-        Some(mask) => Some(hiding(OP, mask, dtype)),
-        None => None,
+    let bias = options.attn_mask.as_ref().map(|mask| match mask.dtype() {
+        DType::Bool => hiding(OP, &without_repeats(mask).logical_not(), query.dtype()),
+        _ => hiding(OP, mask, query.dtype()),
+    });
+    let rule = AttentionRule {
+        scale: options.scale.unwrap_or_else(|| usual_scale(query)),
+        bias: bias.as_ref(),
+        causal: options.is_causal,
+        dropout: options.dropout_p,
     };
-    attend(query, &key, &value, bias.as_ref(), options.scale, options.dropout_p)
+    query.attention_with(&key, &value, &rule)
 }
 
 #[track_caller]
@@ -125,23 +128,7 @@ fn share_heads(query: &Tensor, key: &Tensor, value: &Tensor, enable_gqa: bool) -
     (shared(key), shared(value))
 }
 
-/// The attention itself. `bias` is added to the scores.
-#[track_caller]
-pub(super) fn attend(
-    query: &Tensor,
-    key: &Tensor,
-    value: &Tensor,
-    bias: Option<&Tensor>,
-    scale: Option<f64>,
-    dropout_p: f64,
-) -> Tensor {
-    if dropout_p > 0.0 {
-        return attend_with_weights(query, key, value, bias, scale, dropout_p).0;
-    }
-    query.attention(key, value, bias, scale.unwrap_or_else(|| usual_scale(query)))
-}
-
-/// As [`attend`], and the (dropped out) weights.
+/// The attention, in plain operations, and its (dropped out) weights. `bias` is added to the scores.
 #[track_caller]
 pub(super) fn attend_with_weights(
     query: &Tensor,

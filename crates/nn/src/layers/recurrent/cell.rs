@@ -3,6 +3,7 @@
 use crate::init::by_fan_in;
 use crate::module::{Forward, Module, Param, Scope};
 use gradus_tensor::{Shape, Tensor, fail};
+use std::any::TypeId;
 use std::fmt;
 use std::sync::Arc;
 
@@ -223,21 +224,35 @@ pub(super) fn begin(shape: &[usize], hidden: usize) -> Param {
     Param::new(by_fan_in(shape, hidden))
 }
 
+/// The sum of two biases of a cell with these recurrent weights; those that it does not have are zeros.
+pub(super) fn bias_sum(first: Option<&Param>, second: Option<&Param>, weight: &Tensor) -> Tensor {
+    match (first, second) {
+        (Some(a), Some(b)) => &**a + &**b,
+        (Some(a), None) | (None, Some(a)) => (**a).clone(),
+        (None, None) => Tensor::full_of([weight.size(0)], 0.0, weight.dtype()),
+    }
+}
+
 /// An activation without parameters, shared by all cells of a layer.
 #[derive(Clone)]
-pub(super) struct Activation(Arc<dyn Forward>);
+pub(super) struct Activation(Arc<dyn Forward>, TypeId);
 
 impl Activation {
     #[track_caller]
-    pub fn new(kind: &str, activation: impl Forward + 'static) -> Activation {
+    pub fn new<F: Forward + 'static>(kind: &str, activation: F) -> Activation {
         if activation.num_parameters() > 0 {
             fail(kind, "an activation with parameters cannot be shared by all steps and layers");
         }
-        Activation(Arc::new(activation))
+        Activation(Arc::new(activation), TypeId::of::<F>())
     }
 
     pub fn apply(&self, x: &Tensor) -> Tensor {
         self.0.forward(x)
+    }
+
+    /// Whether it is of this type.
+    pub fn is<F: 'static>(&self) -> bool {
+        self.1 == TypeId::of::<F>()
     }
 }
 

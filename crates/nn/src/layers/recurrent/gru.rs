@@ -1,6 +1,6 @@
 //! Gated recurrent units.
 
-use super::cell::{RecurrentCell, begin};
+use super::cell::{RecurrentCell, begin, bias_sum, run_layer};
 use super::stack::Recurrent;
 use crate::module::{Module, Param, Scope};
 use gradus_tensor::{Tensor, no_grad};
@@ -175,6 +175,16 @@ impl RecurrentCell for GRUCell {
 
     fn scope(&self) -> &Scope {
         &self.scope
+    }
+
+    /// One operation for all steps, but where the reset gate acts before the product step by step.
+    fn run_layer(&self, x: &Tensor, sizes: &[usize], h: Tensor, reverse: bool) -> (Tensor, Tensor) {
+        if !self.reset_after {
+            return run_layer(self, x, sizes, h, reverse);
+        }
+        let (w, u, writes) = (&self.weight_ih, &self.weight_hh, self.update_gate == UpdateGate::Writes);
+        let [bias_ih, bias_hh] = [&self.bias_ih, &self.bias_hh].map(|b| bias_sum(b.as_ref(), None, u));
+        x.gru_sequence(w, u, &bias_ih, &bias_hh, &h, sizes, reverse, writes)
     }
 }
 

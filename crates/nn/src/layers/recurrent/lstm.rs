@@ -1,6 +1,6 @@
 //! Long short-term memory.
 
-use super::cell::{RecurrentCell, RecurrentState, begin, run_layer};
+use super::cell::{RecurrentCell, RecurrentState, begin, bias_sum, run_layer};
 use super::stack::Recurrent;
 use crate::init;
 use crate::module::{Module, Param, Scope};
@@ -267,9 +267,9 @@ impl RecurrentCell for LSTMCell {
         if self.weight_hr.is_some() {
             return run_layer(self, x, sizes, state, reverse);
         }
-        let bias = self.bias_ih.as_ref().zip(self.bias_hh.as_ref()).map(|(b_ih, b_hh)| &**b_ih + &**b_hh);
-        let sums = x.linear(&self.weight_ih, bias.as_ref());
-        let (y, h, c) = sums.lstm_sequence(&self.weight_hh, &state.h, &state.c, sizes, reverse);
+        let (w, u) = (&self.weight_ih, &self.weight_hh);
+        let bias = bias_sum(self.bias_ih.as_ref(), self.bias_hh.as_ref(), u);
+        let (y, h, c) = x.lstm_sequence(w, u, &bias, &state.h, &state.c, sizes, reverse);
         (y, LSTMState { h, c })
     }
 }

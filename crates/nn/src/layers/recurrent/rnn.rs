@@ -1,8 +1,8 @@
 //! The plain recurrent cell and layer.
 
-use super::cell::{Activation, RecurrentCell, begin};
+use super::cell::{Activation, RecurrentCell, begin, bias_sum, run_layer};
 use super::stack::Recurrent;
-use crate::layers::Tanh;
+use crate::layers::{ReLU, Tanh};
 use crate::module::{Forward, Module, Param, Scope};
 use gradus_tensor::Tensor;
 
@@ -127,6 +127,17 @@ impl RecurrentCell for RNNCell {
 
     fn scope(&self) -> &Scope {
         &self.scope
+    }
+
+    /// One operation for all steps with the usual activations, step by step with others.
+    fn run_layer(&self, x: &Tensor, sizes: &[usize], h: Tensor, reverse: bool) -> (Tensor, Tensor) {
+        let (w, u) = (&self.weight_ih, &self.weight_hh);
+        let relu = self.nonlinearity.is::<ReLU>();
+        if !relu && !self.nonlinearity.is::<Tanh>() {
+            return run_layer(self, x, sizes, h, reverse);
+        }
+        let bias = bias_sum(self.bias_ih.as_ref(), self.bias_hh.as_ref(), u);
+        x.rnn_sequence(w, u, &bias, &h, relu, sizes, reverse)
     }
 }
 

@@ -56,7 +56,7 @@ impl<'a> Product<'a> {
             let (k, m) = (s.c_in * s.in_plane(), s.c_out);
             let Finish { shift: bias, residual, then, .. } = *finish;
             let epilogue = match finish.scale {
-                None => Epilogue { bias, relu: false, residual, then },
+                None => Epilogue { bias, residual, then, ..Epilogue::default() },
                 Some(_) => Epilogue::default(),
             };
             gemm_batched(1, s.n, m, k, T::ONE, x, (k, 1), w, (1, k), T::ZERO, out, (m, 1), epilogue, |_| (0, 0, 0));

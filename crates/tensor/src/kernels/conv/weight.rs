@@ -4,7 +4,7 @@ use super::ConvShape;
 use super::gather::{fill_stage, tap_offsets};
 use super::stage::{Axis, Stage};
 use crate::kernels::micro::{Block, Float, Tile, Tiles, Walk};
-use crate::kernels::par::{self, SharedMut};
+use crate::kernels::par::{self, SharedMut, part};
 use crate::kernels::scratch::with_scratch;
 use std::ops::Range;
 
@@ -39,11 +39,6 @@ struct Plan {
     splits: usize,
     per_chunk: usize,
     chunks: usize,
-}
-
-/// Splits `0..len` into `parts` ranges whose lengths differ by at most one.
-fn part(len: usize, parts: usize, i: usize) -> Range<usize> {
-    i * len / parts..(i + 1) * len / parts
 }
 
 impl Plan {

@@ -20,11 +20,12 @@ mod lanes;
 #[cfg(test)]
 mod tests;
 mod transform;
+mod weight;
 
 use super::ConvShape;
 use crate::kernels::finish::Finish;
 use crate::kernels::micro::{Block, Float, Tile, Tiles, Walk};
-use crate::kernels::par::{self, SharedMut};
+use crate::kernels::par::{self, SharedMut, part};
 use crate::kernels::scratch::with_scratch;
 use grid::Grid;
 use std::any::TypeId;
@@ -400,11 +401,6 @@ impl Plan {
     }
 }
 
-/// Splits `0..len` into `parts` ranges whose lengths differ by at most one.
-fn part(len: usize, parts: usize, i: usize) -> Range<usize> {
-    i * len / parts..(i + 1) * len / parts
-}
-
 fn plan(s: &ConvShape, backward: bool) -> Option<Plan> {
     let kernels = transform::kernels()?;
     let p = Problem::new(s, backward)?;
@@ -425,10 +421,19 @@ fn single_mut<T: Float>(v: &mut [T]) -> Option<&mut [f32]> {
     same.then(|| unsafe { std::slice::from_raw_parts_mut(v.as_mut_ptr().cast(), v.len()) })
 }
 
+/// The gradient of the weight, if this is the way to compute it; the slices are of its size.
+pub(super) fn backward_weight<T: Float>(s: &ConvShape, x: &[T], gy: &[T], gw: &mut [T]) -> bool {
+    let (Some(x), Some(gy), Some(gw)) = (single(x), single(gy), single_mut(gw)) else { return false };
+    let Some(plan) = weight::Plan::new(s).filter(weight::Plan::pays) else { return false };
+    plan.run(x, gy, gw);
+    true
+}
+
 /// Whether any pass of this convolution may be computed here.
 #[cfg(test)]
 pub(super) fn takes<T: Float>(s: &ConvShape) -> bool {
-    single::<T>(&[]).is_some() && (plan(s, false).is_some() || plan(s, true).is_some())
+    let weight = || weight::Plan::new(s).is_some_and(|p| p.pays());
+    single::<T>(&[]).is_some() && (plan(s, false).is_some() || plan(s, true).is_some() || weight())
 }
 
 /// The convolution and what follows it, if this is the way to compute it; the slices are of its size.

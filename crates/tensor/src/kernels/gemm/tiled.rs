@@ -4,7 +4,7 @@
 //! `a` as blocks of a tile's rows where that helps. A large product has both made ready once for all tasks; a product
 //! of a batch is a task that does so for itself.
 
-use super::{GROUP_FLOPS, Job, Mat, SERIAL_FLOPS, pack, part};
+use super::{GROUP_FLOPS, Job, Mat, Order, SERIAL_FLOPS, dot, pack, part};
 use crate::kernels::micro::{Float, Tile, Tiles, Walk};
 use crate::kernels::par::{self, SharedMut};
 use crate::kernels::scratch::with_scratch;
@@ -242,13 +242,31 @@ fn ready<T: Float>(tiles: &Tiles<T>, plan: &Plan, job: &Job<T>, ks: &Range<usize
     }
 }
 
+/// See [`super::order`]: only where the strides of `a` do not matter.
+pub(super) fn order<T: Float>(tiles: &Tiles<T>, job: &Job<T>) -> Option<Order> {
+    let plan = Plan::new(tiles, 1, job);
+    let sure = plan.shared && job.m >= TURN_ROWS && job.n >= TURN_COLS && !dot::fits(tiles, job);
+    let len = plan.depths * plan.panels * plan.panel_len(tiles, plan.steps(job.k, 0).1);
+    sure.then_some(Order { depths: plan.depths, panels: plan.panels, len })
+}
+
+/// See [`super::rearrange`]: all panels of the first block of the reduction, then those of the next.
+pub(super) fn rearrange<T: Float>(tiles: &Tiles<T>, job: &Job<T>, out: &mut [T]) {
+    let plan = Plan::new(tiles, 1, job);
+    let step = plan.panel_len(tiles, plan.steps(job.k, 0).1);
+    par::for_each_chunk_mut(&mut out[..plan.depths * plan.panels * step], step, |i, out| {
+        let ks = plan.steps(job.k, i / plan.panels).0;
+        ready(tiles, &plan, job, &ks, i % plan.panels, out);
+    });
+}
+
 /// A large product, piece by piece: the operands are made ready by all threads, then read by all.
 fn run_shared<T: Float>(tiles: &Tiles<T>, plan: &Plan, job: &Job<T>) {
     let depth = plan.steps(job.k, 0).1;
     let step = plan.panel_len(tiles, depth);
     let row_chunks = if plan.copy_a { (job.m * depth).div_ceil(CHUNK) } else { 1 };
     let panel_chunks = (plan.panels * step).div_ceil(CHUNK).min(plan.panels);
-    let b_len = plan.panels.div_ceil(panel_chunks) * step;
+    let b_len = if job.b_ready.is_some() { 0 } else { plan.panels.div_ceil(panel_chunks) * step };
     let a_len = if plan.copy_a { job.m.div_ceil(row_chunks) * depth } else { 0 };
     with_scratch(b_len + a_len, |scratch: &mut [T]| {
         let (b_buf, a_buf) = scratch.split_at_mut(b_len);
@@ -260,8 +278,10 @@ fn run_shared<T: Float>(tiles: &Tiles<T>, plan: &Plan, job: &Job<T>) {
                     let rows = part(job.m, row_chunks, r);
                     let new_a = plan.copy_a && (p == 0 || row_chunks > 1);
                     let some = Piece { ks: ks.clone(), rows, panels: panels.clone() };
-                    some.ready(tiles, plan, job, (new_a, a_buf), (r == 0, b_buf, step));
-                    some.multiply(tiles, plan, job, plan.copy_a.then_some(&*a_buf), b_buf, step);
+                    let new_b = r == 0 && job.b_ready.is_none();
+                    some.ready(tiles, plan, job, (new_a, a_buf), (new_b, b_buf, step));
+                    let b = job.b_ready.map_or(&*b_buf, |b| &b[(d * plan.panels + panels.start) * step..]);
+                    some.multiply(tiles, plan, job, plan.copy_a.then_some(&*a_buf), b, step);
                 }
             }
         }
@@ -290,13 +310,16 @@ impl Piece {
         let per = (PACK / (depth * plan.mr).max(1)).max(1);
         let row_tasks = if new_a { blocks.div_ceil(per) } else { 0 };
         let (a_out, b_out) = (SharedMut::new(a_buf), SharedMut::new(b_buf));
-        par::for_each(panels + row_tasks, |t| {
-            if t < panels {
+        // The two kinds alternate, so that each thread has its share of both.
+        let tasks = panels + row_tasks;
+        par::for_each(tasks, |t| {
+            let panel = t * panels / tasks;
+            if (t + 1) * panels / tasks > panel {
                 // SAFETY: each panel has a place of its own, and the buffer outlives the tasks.
-                let out = unsafe { b_out.slice(t * step, step) };
-                return ready(tiles, plan, job, &self.ks, self.panels.start + t, out);
+                let out = unsafe { b_out.slice(panel * step, step) };
+                return ready(tiles, plan, job, &self.ks, self.panels.start + panel, out);
             }
-            let first = (t - panels) * per;
+            let first = (t - panel) * per;
             for block in first..blocks.min(first + per) {
                 let rows = part(self.rows.len(), blocks, block);
                 // SAFETY: each block has a place of its own, and the buffer outlives the tasks.

@@ -4,6 +4,8 @@ use std::ops::Range;
 
 /// Most tiles of a group: lanes of the widest vector.
 const MOST: usize = 16;
+/// Elements of a line that [`Run`]s fill at most; after them lies a tile of zeros.
+pub(super) const NOTHING: usize = 144;
 
 /// The tiles of all images, numbered through: columns, rows, images.
 #[derive(Clone, Copy, Debug)]
@@ -72,9 +74,9 @@ impl Grid {
         [tile / (ty * tx), tile / tx % ty, tile % tx]
     }
 
-    /// The tiles from `first`, at most `lanes`; lanes without a tile repeat the first.
+    /// The tiles from `first`, at most `lanes`; lanes without a tile read zeros.
     pub fn group(&self, first: usize, lanes: usize) -> Group {
-        let mut group = Group { runs: [Run::default(); MOST], count: 0, at: [0; MOST], near: [false; 4] };
+        let mut group = Group { runs: [Run::default(); MOST], count: 0, at: [NOTHING as u32; MOST], near: [false; 4] };
         let end = self.len().min(first + lanes);
         let (mut tile, mut at) = (first, 0);
         while tile < end {

@@ -118,11 +118,10 @@ mod x86 {
         unsafe fn load_quads(p: *const f32, at: &[u32]) -> Self {
             // SAFETY: the caller vouches for four elements at each offset.
             unsafe {
-                let quad = |i: usize| _mm_loadu_ps(p.add(at[i] as usize));
-                let mut v = _mm512_castps128_ps512(quad(0));
-                v = _mm512_mask_broadcast_f32x4(v, 0x00f0, quad(1));
-                v = _mm512_mask_broadcast_f32x4(v, 0x0f00, quad(2));
-                _mm512_mask_broadcast_f32x4(v, 0xf000, quad(3))
+                let mut v = _mm512_castps128_ps512(_mm_loadu_ps(p.add(at[0] as usize)));
+                v = _mm512_mask_broadcast_f32x4(v, 0x00f0, _mm_loadu_ps(p.add(at[1] as usize)));
+                v = _mm512_mask_broadcast_f32x4(v, 0x0f00, _mm_loadu_ps(p.add(at[2] as usize)));
+                _mm512_mask_broadcast_f32x4(v, 0xf000, _mm_loadu_ps(p.add(at[3] as usize)))
             }
         }
         #[inline(always)]

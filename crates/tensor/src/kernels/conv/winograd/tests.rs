@@ -1,6 +1,6 @@
 use super::*;
 use crate::kernels::conv::tests::{products, shape};
-use crate::kernels::conv::{conv_backward_input, conv_forward};
+use crate::kernels::conv::{conv_backward_input, conv_backward_weight, conv_forward};
 use crate::kernels::finish::Then;
 
 /// Numbers like those of a network, distributed about zero.
@@ -40,10 +40,11 @@ fn check(s: &ConvShape) {
     let (x, w, gy) = (numbers(lx, 1), numbers(lw, 2), numbers(ly, 3));
     let (scale, shift, residual) = (numbers(s.c_out, 4), numbers(s.c_out, 5), numbers(ly, 6));
     let plane = s.out_plane();
-    let (mut want, mut want_gx) = (vec![0.0f64; ly], vec![0.0f64; lx]);
+    let (mut want, mut want_gx, mut want_gw) = (vec![0.0f64; ly], vec![0.0f64; lx], vec![0.0f64; lw]);
     products(s, |o, i, k| {
         want[o] += w[k] as f64 * x[i] as f64;
         want_gx[i] += w[k] as f64 * gy[o] as f64;
+        want_gw[k] += x[i] as f64 * gy[o] as f64;
     });
     let then: &Then<f32> = &|run| run.iter_mut().for_each(|v| *v = v.max(0.1));
     let finish = Finish { scale: Some(&scale), shift: Some(&shift), residual: Some(&residual), then: Some(then) };
@@ -71,6 +72,14 @@ fn check(s: &ConvShape) {
         for (name, e) in [("forward", plain), ("with all that follows", all), ("gradient of the input", back)] {
             assert!(e.0 < 2e-5 && e.1 < 3e-6, "{name}: {e:?} for {s:?}");
         }
+    }
+    let mut weight = weight::Plan::new(s).expect("a shape for Winograd");
+    for (split, depth) in [(true, weight.depth), (false, weight.depth), (true, kernels.lanes), (false, kernels.lanes)] {
+        (weight.split, weight.depth) = (split, depth);
+        let mut gw = vec![f32::NAN; lw];
+        weight.run(&x, &gy, &mut gw);
+        let e = errors(&gw, &want_gw);
+        assert!(e.0 < 2e-5 && e.1 < 3e-6, "gradient of the weight: {e:?} for {s:?}");
     }
 }
 
@@ -117,10 +126,11 @@ fn results_do_not_depend_on_the_number_of_threads() {
         let mut results = Vec::new();
         for threads in [1, 2, 5] {
             par::set_threads(threads);
-            let (mut out, mut gx) = (vec![0.0f32; ly], vec![0.0f32; lx]);
+            let (mut out, mut gx, mut gw) = (vec![0.0f32; ly], vec![0.0f32; lx], vec![0.0f32; lw]);
             conv_forward(&s, &x, &w, &Finish::NOTHING, &mut out);
             conv_backward_input(&s, &gy, &w, &Finish::NOTHING, &mut gx);
-            results.push([out, gx].concat().iter().map(|v| v.to_bits()).collect::<Vec<_>>());
+            conv_backward_weight(&s, &x, &gy, &mut gw);
+            results.push([out, gx, gw].concat().iter().map(|v| v.to_bits()).collect::<Vec<_>>());
         }
         assert!(results.windows(2).all(|r| r[0] == r[1]));
     }

@@ -4,7 +4,7 @@
 //! that no transform magnifies rounding: the result's error is about twice that of the direct sum,
 //! where the customary 0, ±1, ±2 make it five to ten times.
 
-use super::grid::{Group, Places};
+use super::grid::{Group, NOTHING, Places};
 use super::lanes::Lanes;
 
 /// Products of a tile: 6 x 6.
@@ -13,8 +13,9 @@ pub(super) const POINTS: usize = 36;
 const A: f32 = std::f32::consts::FRAC_1_SQRT_2;
 /// The larger one.
 const B: f32 = std::f32::consts::SQRT_2;
-/// Floats of a line of [`Lines`]: tiles of four columns, a gap of four after each run, one vector.
-const LINE: usize = 144;
+/// Floats of a line of [`Lines`]: tiles of four columns, a gap of four after each run, one vector
+/// to spare, and a tile of zeros.
+const LINE: usize = NOTHING + 16;
 
 /// Six transformed rows of a group of tiles.
 #[repr(align(64))]
@@ -34,7 +35,8 @@ pub(super) struct Input<'a> {
     pub extent: [usize; 2],
     /// The tiles.
     pub group: &'a Group,
-    /// Result of the first point and channel, `N` tiles side by side.
+    /// Result of the first point and channel: `N` tiles side by side, in the order in which
+    /// [`Lanes::transpose`] leaves them.
     pub dst: *mut f32,
     /// Elements of the result from one point to the next.
     pub point_step: usize,
@@ -74,6 +76,16 @@ pub(super) struct Weights {
     pub point_step: usize,
 }
 
+/// Sums over tiles from which gradients of kernels are made; see [`Kernels::kernel`].
+pub(super) struct Restored {
+    /// First point: a vector of channels.
+    pub src: *const f32,
+    /// Elements from one point to the next.
+    pub point_step: usize,
+    /// Nine vectors.
+    pub dst: *mut f32,
+}
+
 /// The transforms of one instruction set.
 #[derive(Clone, Copy)]
 pub(super) struct Kernels {
@@ -85,6 +97,10 @@ pub(super) struct Kernels {
     pub output: unsafe fn(&Output<'_>),
     /// Makes the 36 points of kernels.
     pub weights: unsafe fn(&Weights),
+    /// Makes the 36 points of a group of 4x4 tiles of the result's gradient.
+    pub gradient: unsafe fn(&Input<'_>),
+    /// Makes the nine gradients of kernels.
+    pub kernel: unsafe fn(&Restored),
 }
 
 /// One dimension of the input's transform.
@@ -142,13 +158,52 @@ unsafe fn weight_line<V: Lanes>(g: [V; 3]) -> [V; 6] {
     }
 }
 
-/// Transforms the columns of the runs of a group: six rows of each run become six others.
+/// One dimension of the transform of the result's gradient, of which tiles have four.
 #[inline(always)]
-unsafe fn columns<V: Lanes>(src: *const f32, job: &Input<'_>, lines: &mut Lines) {
+unsafe fn gradient_line<V: Lanes>(g: [V; 4]) -> [V; 6] {
+    const CA: f32 = -2.0 / 3.0;
+    const CB: f32 = 1.0 / 6.0;
+    // SAFETY: forwarded from the caller.
+    unsafe {
+        let even_a = g[2].fma(V::splat(0.5 * CA), g[0].mul(V::splat(CA)));
+        let even_b = g[2].fma(V::splat(2.0 * CB), g[0].mul(V::splat(CB)));
+        let (odd_a, odd_b) = (g[3].fma(V::splat(0.5), g[1]), g[3].fma(V::splat(2.0), g[1]));
+        [
+            g[0],
+            odd_a.fma(V::splat(CA * A), even_a),
+            odd_a.fma(V::splat(-CA * A), even_a),
+            odd_b.fma(V::splat(CB * B), even_b),
+            odd_b.fma(V::splat(-CB * B), even_b),
+            g[3],
+        ]
+    }
+}
+
+/// One dimension of the back transform of the kernel's gradient.
+#[inline(always)]
+unsafe fn kernel_line<V: Lanes>(m: [V; 6]) -> [V; 3] {
+    // SAFETY: forwarded from the caller.
+    unsafe {
+        let (p, s) = (m[1].add(m[2]), m[1].sub(m[2]));
+        let (q, r) = (m[3].add(m[4]), m[3].sub(m[4]));
+        [m[0].add(p.add(q)), r.fma(V::splat(B), s.mul(V::splat(A))), q.fma(V::splat(2.0), p.fma(V::splat(0.5), m[5]))]
+    }
+}
+
+/// One dimension of a tile of the input (six elements) or of the result's gradient (four).
+#[inline(always)]
+unsafe fn tile_line<V: Lanes, const SIDE: usize>(d: [V; 6]) -> [V; 6] {
+    // SAFETY: forwarded from the caller.
+    unsafe { if SIDE == 6 { input_line(d) } else { gradient_line([d[0], d[1], d[2], d[3]]) } }
+}
+
+/// Transforms the columns of the runs of a group: the rows of each run become six others.
+#[inline(always)]
+unsafe fn columns<V: Lanes, const SIDE: usize>(src: *const f32, job: &Input<'_>, lines: &mut Lines) {
     let [height, width] = job.extent;
     for run in job.group.runs() {
         let plane = src.wrapping_add(run.image * job.image);
-        let inside = run.y >= 0 && run.y + 6 <= height as isize;
+        let inside = run.y >= 0 && run.y + SIDE as isize <= height as isize;
         let mut j = 0;
         while j < run.width {
             let x = run.x + j as isize;
@@ -157,15 +212,14 @@ unsafe fn columns<V: Lanes>(src: *const f32, job: &Input<'_>, lines: &mut Lines)
             let bits = ((1u64 << end) - (1u64 << first.min(end))) as u32;
             // SAFETY: only lanes inside the plane are read, and the line has a vector to spare.
             unsafe {
-                let row = |i: usize| {
+                let mut rows = [V::splat(0.0); 6];
+                for i in 0..SIDE {
                     let y = run.y + i as isize;
                     if inside || (y >= 0 && y < height as isize) {
-                        V::load_some(plane.wrapping_offset(y * width as isize + x), bits)
-                    } else {
-                        V::splat(0.0)
+                        rows[i] = V::load_some(plane.wrapping_offset(y * width as isize + x), bits);
                     }
-                };
-                let t = input_line([row(0), row(1), row(2), row(3), row(4), row(5)]);
+                }
+                let t = tile_line::<V, SIDE>(rows);
                 for (line, v) in lines.0.iter_mut().zip(t) {
                     v.store(line.as_mut_ptr().add(run.at + j));
                 }
@@ -175,33 +229,56 @@ unsafe fn columns<V: Lanes>(src: *const f32, job: &Input<'_>, lines: &mut Lines)
     }
 }
 
+/// Four columns of each tile of a group, a quarter of the tiles a vector. (No closure: one that is not
+/// inlined would lack the instruction set.)
 #[inline(always)]
-unsafe fn input<V: Lanes>(job: &Input<'_>) {
-    let mut lines = Lines([[0.0; LINE]; 6]);
+unsafe fn quarters<V: Lanes>(line: *const f32, group: &Group) -> [V; 4] {
     let quads = V::N / 4;
-    let at = &job.group.at;
+    // SAFETY: the tiles lie within the line.
+    unsafe {
+        let mut v = [V::splat(0.0); 4];
+        for k in 0..4 {
+            let at = &group.at[k * quads..(k + 1) * quads];
+            v[k] = if group.near[k] { V::load(line.add(at[0] as usize)) } else { V::load_quads(line, at) };
+        }
+        v
+    }
+}
+
+#[inline(always)]
+unsafe fn input<V: Lanes, const SIDE: usize>(job: &Input<'_>) {
+    let mut lines = Lines([[0.0; LINE]; 6]);
     for c in 0..job.channels {
         // SAFETY: the caller vouches for every plane and result of the job; the offsets of the
         // group's tiles are within a line.
         unsafe {
-            columns::<V>(job.src.add(c * job.plane), job, &mut lines);
+            columns::<V, SIDE>(job.src.add(c * job.plane), job, &mut lines);
             let dst = job.dst.add(c * job.channel_step);
             for (i, line) in lines.0.iter().enumerate() {
-                let quad = |k: usize, shift: usize| {
-                    let p = line.as_ptr().add(shift);
-                    if job.group.near[k] {
-                        V::load(p.add(at[k * quads] as usize))
-                    } else {
-                        V::load_quads(p, &at[k * quads..(k + 1) * quads])
-                    }
+                let line = line.as_ptr();
+                let [a, b, c, d] = V::transpose(quarters(line, job.group));
+                let [e, f] = match SIDE {
+                    6 => V::transpose_two(quarters(line.add(4), job.group)),
+                    _ => [a, b],
                 };
-                let [a, b, c, d] = V::transpose([quad(0, 0), quad(1, 0), quad(2, 0), quad(3, 0)]);
-                let [e, f] = V::transpose_two([quad(0, 4), quad(1, 4), quad(2, 4), quad(3, 4)]);
-                for (j, v) in input_line([a, b, c, d, e, f]).into_iter().enumerate() {
+                for (j, v) in tile_line::<V, SIDE>([a, b, c, d, e, f]).into_iter().enumerate() {
                     v.store(dst.add((i * 6 + j) * job.point_step));
                 }
             }
         }
+    }
+}
+
+/// One column of the 6 x 6 points of a vector.
+#[inline(always)]
+unsafe fn column<V: Lanes>(src: *const f32, step: usize) -> [V; 6] {
+    // SAFETY: the caller vouches for all points.
+    unsafe {
+        let mut v = [V::splat(0.0); 6];
+        for i in 0..6 {
+            v[i] = V::load(src.add(6 * i * step));
+        }
+        v
     }
 }
 
@@ -214,8 +291,7 @@ unsafe fn output<V: Lanes>(job: &Output<'_>) {
             let src = job.src.add(c * job.channel_step);
             let mut t = [[V::splat(0.0); 6]; 4];
             for j in 0..6 {
-                let at = |i: usize| V::load(src.add((i * 6 + j) * job.point_step));
-                let v = output_line([at(0), at(1), at(2), at(3), at(4), at(5)]);
+                let v = output_line(column(src.add(j * job.point_step), job.point_step));
                 for i in 0..4 {
                     t[i][j] = v[i];
                 }
@@ -257,13 +333,13 @@ unsafe fn output<V: Lanes>(job: &Output<'_>) {
 unsafe fn weights<V: Lanes>(job: &Weights) {
     // SAFETY: the caller vouches for nine vectors and for 36 of the result.
     unsafe {
-        let g = |i: usize, j: usize| {
-            let tap = i * 3 + j;
-            V::load(job.src.add(V::N * if job.turned { 8 - tap } else { tap }))
-        };
+        let mut g = [V::splat(0.0); 9];
+        for tap in 0..9 {
+            g[tap] = V::load(job.src.add(V::N * if job.turned { 8 - tap } else { tap }));
+        }
         let mut t = [[V::splat(0.0); 3]; 6];
         for j in 0..3 {
-            let v = weight_line([g(0, j), g(1, j), g(2, j)]);
+            let v = weight_line([g[j], g[3 + j], g[6 + j]]);
             for i in 0..6 {
                 t[i][j] = v[i];
             }
@@ -276,6 +352,25 @@ unsafe fn weights<V: Lanes>(job: &Weights) {
     }
 }
 
+#[inline(always)]
+unsafe fn kernel<V: Lanes>(job: &Restored) {
+    // SAFETY: the caller vouches for 36 vectors and for nine of the result.
+    unsafe {
+        let mut t = [[V::splat(0.0); 6]; 3];
+        for j in 0..6 {
+            let v = kernel_line(column(job.src.add(j * job.point_step), job.point_step));
+            for i in 0..3 {
+                t[i][j] = v[i];
+            }
+        }
+        for (i, row) in t.into_iter().enumerate() {
+            for (j, v) in kernel_line(row).into_iter().enumerate() {
+                v.store(job.dst.add(V::N * (i * 3 + j)));
+            }
+        }
+    }
+}
+
 #[cfg(target_arch = "x86_64")]
 mod x86 {
     use super::*;
@@ -283,11 +378,11 @@ mod x86 {
     use std::arch::x86_64::{__m256, __m512};
 
     macro_rules! entries {
-        ($kernels:ident, $input:ident, $output:ident, $weights:ident, $v:ty, $features:literal) => {
+        ($kernels:ident, $input:ident, $output:ident, $weights:ident, $gradient:ident, $kernel:ident, $v:ty, $features:literal) => {
             #[target_feature(enable = $features)]
             unsafe fn $input(job: &Input<'_>) {
                 // SAFETY: forwarded from the caller.
-                unsafe { input::<$v>(job) }
+                unsafe { input::<$v, 6>(job) }
             }
             #[target_feature(enable = $features)]
             unsafe fn $output(job: &Output<'_>) {
@@ -299,11 +394,37 @@ mod x86 {
                 // SAFETY: forwarded from the caller.
                 unsafe { weights::<$v>(job) }
             }
-            const $kernels: Kernels = Kernels { lanes: <$v>::N, input: $input, output: $output, weights: $weights };
+            #[target_feature(enable = $features)]
+            unsafe fn $gradient(job: &Input<'_>) {
+                // SAFETY: forwarded from the caller.
+                unsafe { input::<$v, 4>(job) }
+            }
+            #[target_feature(enable = $features)]
+            unsafe fn $kernel(job: &Restored) {
+                // SAFETY: forwarded from the caller.
+                unsafe { kernel::<$v>(job) }
+            }
+            const $kernels: Kernels = Kernels {
+                lanes: <$v>::N,
+                input: $input,
+                output: $output,
+                weights: $weights,
+                gradient: $gradient,
+                kernel: $kernel,
+            };
         };
     }
-    entries!(AVX512, input_512, output_512, weights_512, __m512, "avx512f,avx512bw,avx512dq,avx512vl,fma");
-    entries!(AVX2, input_256, output_256, weights_256, __m256, "avx2,fma");
+    entries!(
+        AVX512,
+        input_512,
+        output_512,
+        weights_512,
+        gradient_512,
+        kernel_512,
+        __m512,
+        "avx512f,avx512bw,avx512dq,avx512vl,fma"
+    );
+    entries!(AVX2, input_256, output_256, weights_256, gradient_256, kernel_256, __m256, "avx2,fma");
 
     pub fn kernels() -> Option<Kernels> {
         match level() {
