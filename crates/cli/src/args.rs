@@ -62,6 +62,18 @@ pub(crate) struct EvalArgs {
     /// The directory of the data files, if it is not the one of the run
     #[arg(long, value_name = "DIR")]
     pub(crate) data: Option<PathBuf>,
+    /// Draw the confusion matrix, ROC, precision-recall and calibration curves and the worst mistakes into this directory
+    #[arg(long, value_name = "DIR")]
+    pub(crate) pictures: Option<PathBuf>,
+    /// Choose the threshold of this class, by --sensitivity or by --cost
+    #[arg(long, value_name = "CLASS", requires = "choice")]
+    pub(crate) positive: Option<String>,
+    /// The strictest threshold with at least this sensitivity
+    #[arg(long, value_name = "SHARE", requires = "positive", group = "choice", value_parser = share)]
+    pub(crate) sensitivity: Option<f64>,
+    /// The threshold with the least cost of all false positives and all false negatives, as in --cost 1 10
+    #[arg(long, value_names = ["FP", "FN"], num_args = 2, requires = "positive", group = "choice", value_parser = cost)]
+    pub(crate) cost: Option<Vec<f64>>,
     /// Print one JSON object on standard output, everything else on standard error
     #[arg(long)]
     pub(crate) json: bool,
@@ -99,6 +111,22 @@ pub(crate) struct ListArgs {
     /// Print one JSON object on standard output
     #[arg(long)]
     pub(crate) json: bool,
+}
+
+/// A part of 1.
+fn share(text: &str) -> Result<f64, String> {
+    match text.parse() {
+        Ok(x) if (0.0..=1.0).contains(&x) => Ok(x),
+        _ => Err("it is a number from 0 to 1, such as 0.95".to_string()),
+    }
+}
+
+/// A cost.
+fn cost(text: &str) -> Result<f64, String> {
+    match text.parse::<f64>() {
+        Ok(x) if x >= 0.0 && x.is_finite() => Ok(x),
+        _ => Err("it is a cost of at least 0, such as 10".to_string()),
+    }
 }
 
 /// How many steps to profile.

@@ -3,8 +3,10 @@
 use crate::INTERRUPTED;
 use crate::args::{EvalArgs, ListArgs, PredictArgs, SummaryArgs, TrainArgs};
 use crate::table::{table, thousands};
+use gradus_train::metrics::{Average, ClassRow};
 use gradus_train::{
-    Fit, RECIPES, Recipe, Result, TrainError, Trained, did_you_mean, predict_files, run::Summary, run::Watch,
+    Choice, Fit, Measured, RECIPES, Recipe, Result, TrainError, Trained, did_you_mean, predict_files, run::Summary,
+    run::Watch,
 };
 use serde_json::{Value, json};
 use std::io::Write;
@@ -66,39 +68,77 @@ pub(crate) fn eval(args: &EvalArgs) -> Result<ExitCode> {
     let start = Instant::now();
     let trained = open(&args.run)?;
     let measured = trained.evaluate(args.data.as_deref())?;
+    let choice = args.cost.as_ref().map(|c| Choice::Cost(c[0], c[1])).or(args.sensitivity.map(Choice::Sensitivity));
+    let threshold = match (&args.positive, choice) {
+        (Some(class), Some(choice)) => Some((class, measured.threshold(class, choice)?)),
+        _ => None,
+    };
+    let title = format!("{}: {}", trained.card.recipe.name, trained.card.recipe.model.name);
+    let pictures = args.pictures.as_deref().map(|dir| measured.pictures(&title, dir)).transpose()?;
     if args.json {
-        let recall: Vec<f64> = (0..measured.confusion.classes()).map(|c| measured.confusion.recall(c)).collect();
-        print_json(&json!({
-            "test_accuracy": measured.accuracy,
-            "test_loss": measured.loss,
-            "examples": measured.examples,
-            "classes": trained.card.classes,
-            "recall": recall,
-            "epochs": trained.card.epoch,
-            "seconds": start.elapsed().as_secs_f64(),
-            "run_dir": trained.checkpoint.parent(),
-            "checkpoint": trained.checkpoint,
-        }));
+        let mut object = measured.to_json();
+        object["epochs"] = json!(trained.card.epoch);
+        object["seconds"] = json!(start.elapsed().as_secs_f64());
+        object["run_dir"] = json!(trained.checkpoint.parent());
+        object["checkpoint"] = json!(trained.checkpoint);
+        object["pictures"] = json!(pictures.unwrap_or_default());
+        if let Some((class, threshold)) = threshold {
+            object["threshold"] = json!({ "class": class, "chosen": threshold });
+        }
+        print_json(&object);
         return Ok(ExitCode::SUCCESS);
     }
-    let rows: Vec<Vec<String>> = trained
-        .card
-        .classes
-        .iter()
-        .enumerate()
-        .map(|(c, name)| {
-            let recall = format!("{:.2} %", 100.0 * measured.confusion.recall(c));
-            vec![name.clone(), measured.confusion.support(c).to_string(), recall]
-        })
-        .collect();
-    print(&format!(
-        "{}\ntest accuracy {:.2} % (loss {:.4}, {} examples)\n",
-        table(&["class", "examples", "recognised"], &rows, &[1, 2]),
-        100.0 * measured.accuracy,
-        measured.loss,
-        measured.examples
-    ));
+    print(&evaluation_text(&measured));
+    if let Some((class, t)) = threshold {
+        print(&format!(
+            "threshold {:.6} for class `{class}`: sensitivity {:.4}, specificity {:.4}, {} false positives, {} false negatives\n",
+            t.threshold, t.sensitivity, t.specificity, t.false_positives, t.false_negatives
+        ));
+    }
+    for picture in pictures.unwrap_or_default() {
+        print(&format!("drew {}\n", picture.display()));
+    }
     Ok(ExitCode::SUCCESS)
+}
+
+/// The tables of an evaluation.
+fn evaluation_text(measured: &Measured) -> String {
+    let c = &measured.classification;
+    let share = |x: f64| format!("{:.2} %", 100.0 * x);
+    let area = |x: Option<f64>| x.map_or_else(|| "-".to_string(), |x| format!("{x:.4}"));
+    let row = |r: ClassRow| {
+        vec![
+            r.class,
+            r.support.to_string(),
+            share(r.recall),
+            share(r.precision),
+            share(r.f1),
+            share(r.specificity),
+            area(r.auc),
+            r.type_1_errors.to_string(),
+            r.type_2_errors.to_string(),
+        ]
+    };
+    let header =
+        ["class", "examples", "recognised", "precision", "F1", "specificity", "AUC", "type I errors", "type II errors"];
+    let mut rows: Vec<Vec<String>> = c.table(&measured.classes).into_iter().map(row).collect();
+    for (name, average) in [("macro", Average::Macro), ("weighted", Average::Weighted)] {
+        let s = c.average(average);
+        let shares = [s.recall, s.precision, s.f1].map(share);
+        let cells = [name.to_string(), c.truth().len().to_string()].into_iter().chain(shares);
+        rows.push(cells.chain(std::iter::repeat_n(String::new(), 4)).collect());
+    }
+    format!(
+        "{}\ntest accuracy {:.2} % (loss {:.4}, {} examples), top 2 {:.2} %; AUC {}; calibration error {:.4}; Brier score {:.4}\n",
+        table(&header, &rows, &[1, 2, 3, 4, 5, 6, 7, 8]),
+        100.0 * measured.accuracy(),
+        measured.loss,
+        measured.examples(),
+        100.0 * c.top_k(2),
+        area(c.auc()),
+        c.ece(),
+        c.brier(),
+    )
 }
 
 pub(crate) fn predict(args: &PredictArgs) -> Result<ExitCode> {

@@ -1,5 +1,8 @@
 //! Runs the real binary: what it prints, what it leaves behind, how it fails.
 
+#[path = "cli/evaluation.rs"]
+mod evaluation;
+
 use serde_json::Value;
 use std::fs;
 use std::io::Write;

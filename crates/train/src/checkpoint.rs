@@ -6,6 +6,7 @@ use crate::recipe::Recipe;
 use gradus_data::Normalize;
 use gradus_nn::Forward;
 use gradus_nn::serialize::{StateDict, load_safetensors, save_safetensors};
+use gradus_tensor::Tensor;
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
@@ -41,6 +42,12 @@ impl Preprocess {
     /// The scaling it stands for.
     pub fn scale(&self) -> Normalize {
         Normalize::new(&self.mean, &self.std)
+    }
+
+    /// Inputs `[N, C, H, W]` as pixels in [0, 1] again.
+    pub fn to_pixels(&self, inputs: &Tensor) -> Tensor {
+        let channel = |v: &[f64]| Tensor::from_vec(v.iter().map(|&x| x as f32).collect(), [v.len(), 1, 1]);
+        inputs * channel(&self.std) + channel(&self.mean)
     }
 }
 

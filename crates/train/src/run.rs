@@ -4,7 +4,7 @@ use crate::callback::Callback;
 use crate::checkpoint::{self, Card};
 use crate::datasets::{self, Splits};
 use crate::error::{Result, TrainError};
-use crate::metrics::Confusion;
+use crate::evaluation::Measured;
 use crate::plots;
 use crate::profiling::Profiling;
 use crate::recipe::Recipe;
@@ -118,10 +118,10 @@ pub fn train(recipe: &Recipe, out: &Path, watch: Watch) -> Result<Summary> {
     }
     if !done.stopped {
         checkpoint::load_weights(&dir.file(BEST), &*model)?;
-        let (seen, confusion) = trainer::test(&*model, recipe.loss, &splits.test, splits.classes.len());
+        let (seen, classified) = trainer::test(&*model, recipe.loss, &splits.test, splits.classes.len());
         dir.write(
             "confusion.svg",
-            plots::confusion_svg(&format!("{title}, test examples"), &confusion, &splits.classes),
+            plots::confusion_svg(&format!("{title}, test examples"), &classified.confusion(), &splits.classes),
         )?;
         summary.test_accuracy = Some(seen.accuracy());
         summary.test_loss = Some(seen.loss());
@@ -152,19 +152,6 @@ pub struct Trained {
     pub card: Card,
     /// The checkpoint it came from.
     pub checkpoint: PathBuf,
-}
-
-/// The measurements of a model on test examples.
-#[derive(Clone, Debug, PartialEq)]
-pub struct Measured {
-    /// Part of the examples classified rightly.
-    pub accuracy: f64,
-    /// Mean loss of an example.
-    pub loss: f64,
-    /// How many examples there were.
-    pub examples: usize,
-    /// Who was taken for whom.
-    pub confusion: Confusion,
 }
 
 impl Trained {
@@ -206,8 +193,14 @@ impl Trained {
             config.dir = dir.display().to_string();
         }
         let test = datasets::load_test(&config, &self.card.preprocess)?;
-        let (seen, confusion) = trainer::test(&*self.model, self.card.recipe.loss, &test, self.card.classes.len());
-        Ok(Measured { accuracy: seen.accuracy(), loss: seen.loss(), examples: seen.examples(), confusion })
+        let (seen, classification) = trainer::test(&*self.model, self.card.recipe.loss, &test, self.card.classes.len());
+        Ok(Measured {
+            loss: seen.loss(),
+            classification,
+            classes: self.card.classes.clone(),
+            inputs: test.dataset().inputs().clone(),
+            preprocess: self.card.preprocess.clone(),
+        })
     }
 }
 

@@ -2,13 +2,13 @@
 
 use crate::callback::{Batch, Callback, Flow, Progress};
 use crate::error::Result;
-use crate::metrics::{Confusion, EpochMetrics, Running};
+use crate::metrics::{Classification, EpochMetrics, Running};
 use crate::recipe::Loss;
 use crate::schedule::Schedule;
 use gradus_data::DataLoader;
 use gradus_nn::Forward;
 use gradus_nn::optim::Optimizer;
-use gradus_tensor::{Tensor, no_grad, profiler::record_function};
+use gradus_tensor::{DType, Tensor, no_grad, profiler::record_function};
 use std::time::Instant;
 
 /// A model, how it learns, and who watches.
@@ -107,28 +107,29 @@ impl Progress<'_> {
     }
 }
 
-/// Loss and accuracy of `model`, in evaluation mode and without a graph; `each` sees every (truth, prediction).
-pub fn evaluate(model: &dyn Forward, loss: Loss, data: &DataLoader, mut each: impl FnMut(usize, usize)) -> Running {
+/// Loss and accuracy of `model`, in evaluation mode and without a graph; `each` sees every batch's outputs and labels.
+pub fn evaluate(model: &dyn Forward, loss: Loss, data: &DataLoader, mut each: impl FnMut(&Tensor, &Tensor)) -> Running {
     model.eval();
     let mut seen = Running::default();
     no_grad(|| {
         for (images, labels) in data.epoch(0) {
             let outputs = model.forward(&images);
-            let predicted = outputs.argmax(1, false).to_vec::<i64>();
-            let truth = labels.to_vec::<i64>();
-            let right = predicted.iter().zip(&truth).filter(|(p, t)| p == t).count();
-            seen.add(loss.of(&outputs, &labels).item_f64(), right, truth.len());
-            truth.iter().zip(&predicted).for_each(|(&t, &p)| each(t as usize, p as usize));
+            seen.add(loss.of(&outputs, &labels).item_f64(), correct(&outputs, &labels), labels.size(0));
+            each(&outputs, &labels);
         }
     });
     seen
 }
 
-/// As [`evaluate`], with the confusion matrix.
-pub fn test(model: &dyn Forward, loss: Loss, data: &DataLoader, classes: usize) -> (Running, Confusion) {
-    let mut confusion = Confusion::new(classes);
-    let seen = evaluate(model, loss, data, |truth, predicted| confusion.add(truth, predicted));
-    (seen, confusion)
+/// As [`evaluate`], with the probabilities of each example.
+pub fn test(model: &dyn Forward, loss: Loss, data: &DataLoader, classes: usize) -> (Running, Classification) {
+    let (mut truth, mut probabilities) = (Vec::new(), Vec::new());
+    let seen = evaluate(model, loss, data, |outputs, labels| {
+        truth.extend(labels.to_vec::<i64>().into_iter().map(|t| t as usize));
+        // Log-probabilities are their own log-softmax, so this is right for them as for logits.
+        probabilities.extend(outputs.to_dtype(DType::F64).softmax(1).to_vec::<f64>());
+    });
+    (seen, Classification::new(truth, probabilities, classes))
 }
 
 /// Runs `f` under a name that the profiler shows.

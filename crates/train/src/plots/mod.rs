@@ -1,4 +1,10 @@
-//! Charts of a run as SVG: loss and accuracy by epoch, and the confusion matrix.
+//! Charts of a run as SVG: loss and accuracy by epoch, the confusion matrix, lines, pictures in a grid.
+
+mod grid;
+mod lines;
+
+pub use grid::{Tile, grid_svg};
+pub use lines::Lines;
 
 use crate::metrics::{Confusion, EpochMetrics};
 use plotters::coord::Shift;
