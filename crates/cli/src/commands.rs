@@ -5,32 +5,63 @@ use crate::args::{EvalArgs, ListArgs, PredictArgs, SummaryArgs, TrainArgs};
 use crate::table::{table, thousands};
 use gradus_train::metrics::{Average, ClassRow};
 use gradus_train::{
-    Choice, Fit, Measured, RECIPES, Recipe, Result, TrainError, Trained, did_you_mean, predict_files, run::Summary,
-    run::Watch,
+    Choice, Fit, Measured, RECIPES, Recipe, Result, Robustness, TrainError, Trained, did_you_mean, predict_files,
+    run::Summary, run::Watch,
 };
 use serde_json::{Value, json};
 use std::io::Write;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Instant;
 
 pub(crate) fn train(args: &TrainArgs) -> Result<ExitCode> {
-    let mut settings = args.settings.clone();
-    let overrides = [("epochs", args.epochs.map(|n| n.to_string())), ("seed", args.seed.map(|n| n.to_string()))];
-    settings.extend(overrides.into_iter().filter_map(|(key, value)| Some(format!("{key}={}", value?))));
-    if let Some(dir) = &args.data {
-        settings.push(format!("data.dir={}", dir.display()));
+    if args.find_lr {
+        return find_lr(args);
     }
-    let recipe = Recipe::load(&args.recipe, &settings)?;
-    let watch = Watch { interrupt: interrupt_flag(), profile: args.profile };
-    let summary = gradus_train::run::train(&recipe, &args.out, watch)?;
+    let watch = || Watch { interrupt: interrupt_flag(), profile: args.profile, hints: !args.no_hints };
+    let summary = match (&args.resume, &args.recipe) {
+        (Some(run), _) => gradus_train::run::resume(&place_of(run)?, args.data.as_deref(), watch())?,
+        (None, recipe) => {
+            let recipe = recipe.as_deref().unwrap_or_default();
+            gradus_train::run::train(&Recipe::load(recipe, &settings(args))?, &args.out, watch())?
+        }
+    };
     match args.json {
         true => print(&(serde_json::to_string(&summary).expect("a summary is plain values") + "\n")),
         false => print(&closing(&summary)),
     }
     Ok(if summary.interrupted { ExitCode::from(INTERRUPTED) } else { ExitCode::SUCCESS })
+}
+
+/// The learning-rate range test.
+fn find_lr(args: &TrainArgs) -> Result<ExitCode> {
+    let recipe = Recipe::load(args.recipe.as_deref().unwrap_or_default(), &settings(args))?;
+    let sweep = gradus_train::run::find_lr(&recipe)?;
+    if args.json {
+        print_json(&json!({ "suggestion": sweep.suggestion(), "rates": sweep.rates, "losses": sweep.losses }));
+        return Ok(ExitCode::SUCCESS);
+    }
+    let shown = sweep.rates.len().div_ceil(20).max(1);
+    let pairs = sweep.rates.iter().zip(&sweep.losses).step_by(shown);
+    let rows: Vec<Vec<String>> = pairs.map(|(r, l)| vec![format!("{r:.2e}"), format!("{l:.4}")]).collect();
+    print(&table(&["rate", "loss"], &rows, &[0, 1]));
+    match sweep.suggestion() {
+        Some(rate) => print(&format!("the loss falls fastest at {rate:.2e}: --set optimizer.lr={rate:.1e}\n")),
+        None => print("the loss fell at no rate\n"),
+    }
+    Ok(ExitCode::SUCCESS)
+}
+
+/// The settings of the recipe that are changed.
+fn settings(args: &TrainArgs) -> Vec<String> {
+    let mut settings = args.settings.clone();
+    let overrides = [("epochs", args.epochs.map(|n| n.to_string())), ("seed", args.seed.map(|n| n.to_string()))];
+    settings.extend(overrides.into_iter().filter_map(|(key, value)| Some(format!("{key}={}", value?))));
+    settings.extend(args.init_from.as_ref().map(|file| format!("training.init_from={}", file.display())));
+    settings.extend(args.data.as_ref().map(|dir| format!("data.dir={}", dir.display())));
+    settings
 }
 
 /// A flag that the first Ctrl-C sets; the second ends the process at once.
@@ -74,14 +105,20 @@ pub(crate) fn eval(args: &EvalArgs) -> Result<ExitCode> {
         _ => None,
     };
     let title = format!("{}: {}", trained.card.recipe.name, trained.card.recipe.model.name);
-    let pictures = args.pictures.as_deref().map(|dir| measured.pictures(&title, dir)).transpose()?;
+    let mut pictures =
+        args.pictures.as_deref().map(|dir| measured.pictures(&title, dir)).transpose()?.unwrap_or_default();
+    let attacked = trained.robustness(&measured, &args.adversarial, args.attack_steps, args.attacked)?;
+    if let (Some(dir), false) = (&args.pictures, attacked.rows.is_empty()) {
+        pictures.extend(attacked.pictures(&title, dir)?);
+    }
     if args.json {
         let mut object = measured.to_json();
         object["epochs"] = json!(trained.card.epoch);
         object["seconds"] = json!(start.elapsed().as_secs_f64());
         object["run_dir"] = json!(trained.checkpoint.parent());
         object["checkpoint"] = json!(trained.checkpoint);
-        object["pictures"] = json!(pictures.unwrap_or_default());
+        object["pictures"] = json!(pictures);
+        object["adversarial"] = json!(attacked.rows);
         if let Some((class, threshold)) = threshold {
             object["threshold"] = json!({ "class": class, "chosen": threshold });
         }
@@ -95,7 +132,14 @@ pub(crate) fn eval(args: &EvalArgs) -> Result<ExitCode> {
             t.threshold, t.sensitivity, t.specificity, t.false_positives, t.false_negatives
         ));
     }
-    for picture in pictures.unwrap_or_default() {
+    if !attacked.rows.is_empty() {
+        let row = |r: &Robustness| {
+            vec![r.attack.name().to_string(), r.epsilon.to_string(), format!("{:.2} %", 100.0 * r.accuracy)]
+        };
+        let rows: Vec<Vec<String>> = attacked.rows.iter().map(row).collect();
+        print(&format!("\n{}", table(&["attack", "epsilon", "accuracy"], &rows, &[1, 2])));
+    }
+    for picture in pictures {
         print(&format!("drew {}\n", picture.display()));
     }
     Ok(ExitCode::SUCCESS)
@@ -178,10 +222,15 @@ pub(crate) fn predict(args: &PredictArgs) -> Result<ExitCode> {
 
 /// A trained model by the path of its run, or by the run's name within `runs`.
 fn open(run: &Path) -> Result<Trained> {
+    Trained::open(&place_of(run)?)
+}
+
+/// Where a run is, given by its path, or by its name within `runs`.
+fn place_of(run: &Path) -> Result<PathBuf> {
     let inside = Path::new("runs").join(run);
     match run.exists() {
-        false if inside.exists() => Trained::open(&inside),
-        true => Trained::open(run),
+        false if inside.exists() => Ok(inside),
+        true => Ok(run.to_path_buf()),
         false => {
             let names = std::fs::read_dir("runs").into_iter().flatten().flatten();
             let names: Vec<String> = names.filter_map(|e| e.file_name().into_string().ok()).collect();

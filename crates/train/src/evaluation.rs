@@ -174,7 +174,8 @@ impl Measured {
         .svg()
     }
 
-    fn mistakes_svg(&self, title: &str) -> String {
+    /// The worst mistakes in a grid.
+    pub(crate) fn mistakes_svg(&self, title: &str) -> String {
         let (c, predicted) = (&self.classification, self.classification.predicted());
         let pixels = self.preprocess.to_pixels(&self.inputs);
         let tile = |i: usize| {

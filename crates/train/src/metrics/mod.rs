@@ -52,6 +52,18 @@ impl Running {
         self.correct as f64 / self.examples as f64
     }
 
+    /// What was added up: losses by example and by batch, examples that were right, examples, batches.
+    pub(crate) fn sums(&self) -> [f64; 5] {
+        let counts = [self.correct, self.examples, self.batches].map(|n| n as f64);
+        [self.loss_sum, self.batch_loss_sum, counts[0], counts[1], counts[2]]
+    }
+
+    /// A pass that goes on from what [`Running::sums`] gave.
+    pub(crate) fn from_sums([loss_sum, batch_loss_sum, correct, examples, batches]: [f64; 5]) -> Running {
+        let [correct, examples, batches] = [correct, examples, batches].map(|n| n as usize);
+        Running { loss_sum, batch_loss_sum, correct, examples, batches }
+    }
+
     /// How many examples were seen.
     pub fn examples(&self) -> usize {
         self.examples

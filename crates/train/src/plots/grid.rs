@@ -28,7 +28,7 @@ pub fn grid_svg(title: &str, subtitle: &str, tiles: &[Tile], columns: usize) -> 
     let columns = columns.max(1);
     let lines = tiles.iter().map(|t| t.words.len()).max().unwrap_or(0);
     let cell = (SIDE + 40, SIDE + lines * LINE + 18);
-    let width = (16 + columns.min(tiles.len().max(1)) * cell.0).max(420);
+    let width = (16 + columns.min(tiles.len().max(1)) * cell.0).max(32 + 7 * subtitle.chars().count());
     let height = 64 + tiles.len().div_ceil(columns) * cell.1;
     let mut svg = format!(
         "<svg width=\"{width}\" height=\"{height}\" viewBox=\"0 0 {width} {height}\" xmlns=\"http://www.w3.org/2000/svg\" \
@@ -59,7 +59,7 @@ pub fn grid_svg(title: &str, subtitle: &str, tiles: &[Tile], columns: usize) -> 
 }
 
 /// Words as they may stand in XML.
-fn escape(text: &str) -> String {
+pub(crate) fn escape(text: &str) -> String {
     text.replace('&', "&amp;").replace('<', "&lt;").replace('>', "&gt;").replace('"', "&quot;")
 }
 

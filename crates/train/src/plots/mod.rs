@@ -3,6 +3,7 @@
 mod grid;
 mod lines;
 
+pub(crate) use grid::escape;
 pub use grid::{Tile, grid_svg};
 pub use lines::Lines;
 
