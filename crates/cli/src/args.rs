@@ -53,8 +53,12 @@ pub(crate) struct TrainArgs {
     /// Begin from the weights in this file: ours, safetensors or PyTorch's (see training.new_layers, training.freeze)
     #[arg(long, value_name = "FILE", conflicts_with = "resume")]
     pub(crate) init_from: Option<PathBuf>,
+    /// Train so many times with seeds that follow each other, and report the run with the best validation accuracy
+    #[arg(long, value_name = "RUNS", conflicts_with_all = ["resume", "profile"],
+        value_parser = clap::value_parser!(u32).range(1..))]
+    pub(crate) restarts: Option<u32>,
     /// Only try learning rates that rise from step to step, and say where the loss falls fastest
-    #[arg(long, conflicts_with_all = ["resume", "profile"])]
+    #[arg(long, conflicts_with_all = ["resume", "profile", "restarts"])]
     pub(crate) find_lr: bool,
     /// Do not say which rules of thumb the run breaks
     #[arg(long)]

@@ -24,8 +24,11 @@ pub(crate) fn train(args: &TrainArgs) -> Result<ExitCode> {
     let summary = match (&args.resume, &args.recipe) {
         (Some(run), _) => gradus_train::run::resume(&place_of(run)?, args.data.as_deref(), watch())?,
         (None, recipe) => {
-            let recipe = recipe.as_deref().unwrap_or_default();
-            gradus_train::run::train(&Recipe::load(recipe, &settings(args))?, &args.out, watch())?
+            let recipe = Recipe::load(recipe.as_deref().unwrap_or_default(), &settings(args))?;
+            match args.restarts {
+                Some(runs) => gradus_train::run::restarts(&recipe, &args.out, runs.into(), &watch())?,
+                None => gradus_train::run::train(&recipe, &args.out, watch())?,
+            }
         }
     };
     match args.json {

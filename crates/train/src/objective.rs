@@ -29,6 +29,8 @@ pub struct Objective {
 pub struct Teacher {
     /// The model, in evaluation mode.
     pub model: Box<dyn Forward>,
+    /// The factor and the shift that make of our inputs what the teacher learnt from, each `[C, 1, 1]` or the like.
+    pub rescale: Option<(Tensor, Tensor)>,
     /// The temperature T that softens both outputs.
     pub temperature: f64,
     /// The share a of the teacher's word.
@@ -72,7 +74,8 @@ impl Teacher {
     /// `T^2 KL(teacher || student)`, the mean over examples.
     fn distance(&self, images: &Tensor, outputs: &Tensor) -> Tensor {
         let t = self.temperature;
-        let word = no_grad(|| self.model.forward(images)) / t;
+        let images = self.rescale.as_ref().map_or_else(|| images.clone(), |(factor, shift)| images * factor + shift);
+        let word = no_grad(|| self.model.forward(&images)) / t;
         let (log_p, log_q) = (word.log_softmax(1), (outputs / t).log_softmax(1));
         let n = outputs.size(0) as f64;
         (log_p.exp() * (log_p - log_q)).sum() * (t * t / n)
@@ -119,10 +122,18 @@ mod tests {
         let (p, q) = (log(&same), log(&other));
         let kl: f64 = p.iter().zip(&q).map(|(p, q)| f64::from(p.exp() * (p - q))).sum::<f64>() / 4.0;
         model.eval();
-        let teacher = Teacher { model: Box::new(model), temperature: 2.0, weight: 0.5 };
+        let teacher = Teacher { model: Box::new(model), rescale: None, temperature: 2.0, weight: 0.5 };
         let taught = Objective { teacher: Some(teacher), ..Objective::new(Loss::CrossEntropy) };
         let half = |out: &Tensor| 0.5 * cross_entropy(out, &y).item_f64();
         assert!((taught.of(&x, &same, &y).item_f64() - half(&same)).abs() < 1e-6);
         assert!((taught.of(&x, &other, &y).item_f64() - (half(&other) + 0.5 * 4.0 * kl)).abs() < 1e-5);
+
+        // Its gradient at the outputs z is ((1 - a) (softmax(z) - y) + a T (softmax(z / T) - softmax(teacher / T))) / n.
+        let leaf = other.detach().requires_grad_(true);
+        taught.of(&x, &leaf, &y).backward();
+        let (soft, word) = ((&other / 2.0).softmax(1), (&same.detach() / 2.0).softmax(1));
+        let hard = other.softmax(1) - y.one_hot(2).to_dtype(gradus_tensor::DType::F32);
+        let want = (hard * 0.5 + (soft - word) * (0.5 * 2.0)) / 4.0;
+        assert!((leaf.grad().unwrap() - want).abs().max().item() < 1e-6);
     }
 }

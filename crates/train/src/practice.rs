@@ -82,7 +82,7 @@ impl Default for Training {
             init_from: String::new(),
             new_layers: vec![],
             teacher: String::new(),
-            temperature: 4.0,
+            temperature: 2.0,
             teacher_weight: 0.7,
         }
     }

@@ -22,7 +22,7 @@ use crate::watchers::{BEST, Checkpoints, Interrupt, LAST, MetricsLog, NanGuard, 
 use gradus_data::{DataLoader, Dataset};
 use gradus_models::Architecture;
 use gradus_nn::Forward;
-use gradus_nn::utils::AveragedModel;
+use gradus_nn::utils::{AveragedModel, random_restarts};
 use serde::{Deserialize, Serialize};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -93,6 +93,39 @@ pub fn train(recipe: &Recipe, out: &Path, watch: Watch) -> Result<Summary> {
     let dir = RunDir::create(out, &recipe.name)?;
     dir.write(CONFIG, recipe.to_toml())?;
     prepared.carry_out(dir, None, watch)
+}
+
+/// Trains `runs` times with seeds that follow each other, each in a directory of its own, and returns the run with the
+/// best validation accuracy: a way out of local minima. Ctrl-C ends the run that is going, and no other begins.
+///
+/// # Errors
+/// Those of [`train`], of the first run that has one.
+///
+/// # Panics
+/// If `runs` is 0.
+pub fn restarts(recipe: &Recipe, out: &Path, runs: u64, watch: &Watch) -> Result<Summary> {
+    let mut failed = None;
+    let seeds = (0..runs).map(|i| recipe.seed + i);
+    let mut ended = false;
+    let best = random_restarts(seeds, |seed| {
+        if ended {
+            return (f64::NAN, None);
+        }
+        let run = train(&Recipe { seed, ..recipe.clone() }, out, watch.clone());
+        ended = run.as_ref().map_or(true, |s| s.interrupted);
+        match run {
+            Ok(s) => (1.0 - s.val_accuracy.unwrap_or(f64::NAN), Some(s)),
+            Err(e) => {
+                failed = Some(e);
+                (f64::NAN, None)
+            }
+        }
+    });
+    match (failed, best.value) {
+        (None, Some(summary)) => Ok(summary),
+        (Some(e), _) => Err(e),
+        (None, None) => unreachable!("the first run gave a summary or an error"),
+    }
 }
 
 /// Goes on with a run that was interrupted or killed, as if it had never been: the weights become the same to the bit.
@@ -177,10 +210,7 @@ impl<'r> Prepared<'r> {
         Ok(Trainer {
             model,
             optimizer: recipe.optimizer(model)?,
-            objective: Objective {
-                teacher: transfer::teacher(recipe, &self.splits.classes)?,
-                ..recipe.objective(model)
-            },
+            objective: Objective { teacher: transfer::teacher(recipe, &self.splits)?, ..recipe.objective(model) },
             schedule: recipe.schedule.clone(),
             epochs: recipe.epochs,
             accumulate: training.accumulate,

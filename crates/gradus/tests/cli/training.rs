@@ -198,3 +198,18 @@ fn attacks_lower_the_accuracy_with_their_size() {
     assert!(place.run(&["eval", "digits-001", "--adversarial", "0.1"]).stdout.contains("least-likely"));
     place.run(&["eval", "digits-001", "--adversarial=-1"]).fails(2, &["epsilon", "-1"]);
 }
+
+#[test]
+fn restarts_keep_every_run_and_report_the_best() {
+    let place = Place::new();
+    let best = place.quick(&["--json", "--restarts", "3", "--seed", "5"]).json();
+    let runs = place.run(&["runs", "--json"]).json()["runs"].clone();
+    let accuracies: Vec<f64> = runs.as_array().unwrap().iter().map(|r| r["val_accuracy"].as_f64().unwrap()).collect();
+    let highest = accuracies.iter().copied().fold(0.0, f64::max);
+    assert_eq!((accuracies.len(), best["val_accuracy"].as_f64()), (3, Some(highest)));
+    assert!((5..8).contains(&best["seed"].as_u64().unwrap()), "{best}");
+    let single = place.quick(&["--json", "--seed", "6"]).json();
+    let second = fs::read_to_string(place.path("runs/digits-002/summary.json")).unwrap();
+    assert_eq!(serde_json::from_str::<Value>(&second).unwrap()["test_loss"], single["test_loss"]);
+    assert_eq!(place.quick(&["--restarts", "0"]).code, Some(2));
+}
