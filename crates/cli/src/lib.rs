@@ -3,6 +3,7 @@
 mod args;
 mod bench;
 mod commands;
+mod runs;
 mod table;
 
 use args::{Cli, Command};
@@ -28,6 +29,7 @@ pub fn main() -> ExitCode {
         Command::Train(args) => commands::train(args),
         Command::Eval(args) => commands::eval(args),
         Command::Predict(args) => commands::predict(args),
+        Command::Runs(args) => runs::runs(args),
         Command::Summary(args) => commands::summary(args),
         Command::List(args) => commands::list(args),
         Command::Bench(args) => bench::bench(args),
