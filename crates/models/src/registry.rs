@@ -2,9 +2,9 @@
 
 use crate::common::Needs;
 use crate::{
-    AlexNetConfig, CapsNetConfig, DenseNetConfig, DigitsCnnConfig, GoogLeNetConfig, InceptionV2Config,
-    InceptionV3Config, LeNet5Config, MlpConfig, MnistCnnConfig, MnistMlpConfig, MobileNetV2Config, PerceptronConfig,
-    ResNetConfig, SqueezeNetConfig, VggConfig,
+    AlexNetConfig, CapsNetConfig, DenseNetConfig, DigitsCnnConfig, EncoderDecoderConfig, FcnConfig, GoogLeNetConfig,
+    InceptionV2Config, InceptionV3Config, LeNet5Config, MlpConfig, MnistCnnConfig, MnistMlpConfig, MobileNetV2Config,
+    PerceptronConfig, ResNetConfig, SegNetConfig, SqueezeNetConfig, UNetConfig, VggConfig,
 };
 use gradus_nn::Forward;
 use serde::de::DeserializeOwned;
@@ -76,6 +76,18 @@ pub const MODELS: &[ModelRow] = &[
     imagenet::<DenseNetConfig>("densenet201", "DenseNet-BC, 201 layers, growth rate 32"),
     cifar::<DenseNetConfig>("densenet100_bc_cifar", "DenseNet-BC, 100 layers, growth rate 12, for 32x32 pictures"),
     cifar::<DenseNetConfig>("densenet190_bc_cifar", "DenseNet-BC, 190 layers, growth rate 40, for 32x32 pictures"),
+    pixels::<FcnConfig>("fcn32s", "FCN-32s on VGG-16: a class for every pixel, 2014", 21),
+    pixels::<FcnConfig>("fcn16s", "FCN-16s on VGG-16: with scores of stride 16", 21),
+    pixels::<FcnConfig>("fcn8s", "FCN-8s on VGG-16: with scores of stride 16 and 8", 21),
+    pixels::<SegNetConfig>("segnet", "SegNet: maxima put back where they came from, 2015", 21),
+    pixels::<UNetConfig>("unet", "U-Net: encoder and decoder joined at every level, 2015", 2),
+    row::<EncoderDecoderConfig>(
+        "encoder_decoder",
+        "convolutional encoder-decoder from picture to picture",
+        &[3, 64, 64],
+        3,
+        Output::Image,
+    ),
     imagenet::<MobileNetV2Config>("mobilenet_v2", "MobileNetV2: inverted residuals, depthwise convolutions, 2018"),
     imagenet::<SqueezeNetConfig>("squeezenet1_0", "SqueezeNet 1.0: fire modules, 2016"),
     imagenet::<SqueezeNetConfig>("squeezenet1_1", "SqueezeNet 1.1: 2.4 times less computation"),
@@ -89,11 +101,15 @@ const fn imagenet<C: ModelConfig>(name: &'static str, description: &'static str)
     row::<C>(name, description, &[3, 224, 224], 1000, Output::Logits)
 }
 
+const fn pixels<C: ModelConfig>(name: &'static str, description: &'static str, classes: usize) -> ModelRow {
+    row::<C>(name, description, &[3, 224, 224], classes, Output::PixelLogits)
+}
+
 const fn cifar<C: ModelConfig>(name: &'static str, description: &'static str) -> ModelRow {
     row::<C>(name, description, &[3, 32, 32], 10, Output::Logits)
 }
 
-/// What a classifier's outputs mean.
+/// What a model's outputs mean.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Output {
     /// Unnormalised scores.
@@ -102,6 +118,10 @@ pub enum Output {
     LogProbabilities,
     /// Lengths of capsules in [0, 1), one a class.
     CapsuleLengths,
+    /// Unnormalised scores for every pixel, `[N, classes, H, W]`.
+    PixelLogits,
+    /// A picture, `[N, channels, H, W]`.
+    Image,
 }
 
 /// The typed configuration of a model: what is stored of it, and how it becomes a model.
@@ -144,7 +164,7 @@ pub struct ModelRow {
     pub description: &'static str,
     /// The shape of one input, without the batch dimension.
     pub input: &'static [usize],
-    /// How many classes it tells apart.
+    /// How many classes it tells apart, or channels its picture has.
     pub classes: usize,
     /// What its outputs mean.
     pub output: Output,

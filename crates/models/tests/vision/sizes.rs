@@ -58,6 +58,13 @@ const OURS: &[(&str, usize)] = &[
     ("lenet5", 61_706),
     // The paper's 8.2 million: convolutions, primary capsules, routing matrices, decoder.
     ("capsnet", 20_992 + 5_308_672 + 1_474_560 + 1_411_344),
+    // VGG-16's convolutions, the two layers of 4096, scores, transposed convolutions.
+    ("fcn32s", 14_714_688 + 102_764_544 + 16_781_312 + 86_037 + 441 * 64 * 64),
+    ("fcn16s", 14_714_688 + 102_764_544 + 16_781_312 + 86_037 + 10_773 + 441 * (16 + 32 * 32)),
+    ("fcn8s", 14_714_688 + 102_764_544 + 16_781_312 + 86_037 + 10_773 + 5_397 + 441 * (16 + 16 + 16 * 16)),
+    ("segnet", 29_455_125),
+    ("unet", 31_037_698),
+    ("encoder_decoder", 896 + 18_496 + 73_856 + 32_832 + 8_224 + 387),
     // Figure 5 of the paper, summed up block by block.
     ("inception_v2", 11_194_984),
     // torchvision publishes 6,624,904, without the two auxiliary classifiers: 1x1 convolutions with batch norm, 2048 to

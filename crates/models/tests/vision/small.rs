@@ -28,6 +28,7 @@ fn small(name: &'static str, input: [usize; 4], config: Value) -> Small {
     let lr = match name {
         "vgg11" => 0.001,
         "alexnet" => 0.006,
+        "segnet" => 0.02,
         "capsnet" | "mnist-cnn" | "squeezenet1_0" | "squeezenet1_1" => 0.003,
         _ => 0.01,
     };
@@ -42,7 +43,12 @@ pub fn all() -> Vec<Small> {
     // Nets without normalisation take longer to learn more.
     let pair = [2, 3, 64, 64];
     let stages = json!([[8], [16], [32], [32], [32]]);
+    let scenes = [2, 3, 32, 32];
     vec![
+        small("fcn8s", scenes, json!({"stages": stages, "hidden": 32, "dropout": 0.0, "num_classes": 10})),
+        small("segnet", scenes, json!({"stages": [[16], [32, 32]], "num_classes": 10})),
+        small("unet", scenes, json!({"channels": [8, 16, 32], "num_classes": 10})),
+        small("encoder_decoder", scenes, json!({"channels": [16, 32], "decoder": "nearest"})),
         small("digits-cnn", [8, 1, 8, 8], json!({"dropout": 0.0})),
         small("mnist-cnn", digits, json!({"channels": [8, 8], "hidden": 32})),
         small("mnist-mlp", digits, json!({"hidden": [32, 32]})),

@@ -3,7 +3,7 @@
 use super::small::{Small, all};
 use gradus_models::{Output, capsule_margin_loss, find};
 use gradus_nn::Forward;
-use gradus_nn::losses::{cross_entropy, nll_loss};
+use gradus_nn::losses::{cross_entropy, mse_loss, nll_loss};
 use gradus_nn::optim::{Adam, Optimizer};
 use gradus_tensor::{Tensor, manual_seed};
 
@@ -33,6 +33,19 @@ fn learns(part: usize, parts: usize) {
         let share = match find(small.name).unwrap().output {
             Output::Logits => overfit(small, &*model, &|y| cross_entropy(y, &labels)),
             Output::LogProbabilities => overfit(small, &*model, &|y| nll_loss(y, &labels)),
+            Output::PixelLogits => {
+                let [n, _, h, w] = small.input;
+                // Four squares of different classes, to be told apart by what is drawn there.
+                let classes: Vec<i64> = (0..n * h * w).map(|i| (i / w % h / 16 * 2 + i % w / 16) as i64).collect();
+                let classes = Tensor::from_slice(&classes, [n, h, w]);
+                overfit(small, &*model, &|y| cross_entropy(y, &classes))
+            }
+            Output::Image => {
+                let mut flat = Vec::new();
+                (0..small.input.iter().product::<usize>()).for_each(|i| flat.push(((i % 32) as f32 / 9.0).sin()));
+                let wanted = Tensor::from_vec(flat, small.input);
+                overfit(small, &*model, &|y| mse_loss(y, &wanted))
+            }
             Output::CapsuleLengths => overfit(small, &*model, &|y| capsule_margin_loss(y, &labels)),
         };
         assert!(share < 0.1, "{}: the loss only fell to {share:.3} of the first one in 30 steps", small.name);
