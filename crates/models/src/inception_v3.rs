@@ -245,7 +245,7 @@ impl InceptionV3 {
     /// The logits, and those of the auxiliary classifier, if there is one.
     ///
     /// # Panics
-    /// As `forward`, and if the picture is too small for the auxiliary classifier (289x289 is the least).
+    /// As `forward`, and if the picture is too small for the auxiliary classifier (299x299 is the least).
     pub fn forward_with_aux(&self, x: &Tensor) -> (Tensor, Vec<Tensor>) {
         let _scope = self.scope.enter();
         let (y, middle) = self.run(x);
