@@ -74,7 +74,7 @@ impl Kept {
         }
         BYTES.fetch_add(bytes, Relaxed);
         let data = Storage::build::<T>(dtype, order.len, make);
-        let copy = Arc::new(Rearranged { layout: layout.clone(), order, data });
+        let copy = Arc::new(Rearranged { layout: *layout, order, data });
         state.copy = Some(copy.clone());
         Some(copy)
     }

@@ -19,8 +19,9 @@ pub struct CtcOptions {
 /// CTC loss: `-ln sum_a prod_t p_t(a_t)` over all alignments a which give the target once repeated classes
 /// are merged and blanks are left out; divided by the target's length, averaged over the batch.
 ///
-/// The sum runs forward and backward over the states (blank, y_1, blank, ..., blank) in f64 with exponents of 64 bits. Where no
-/// alignment exists the loss is infinite and the gradient NaN, as in PyTorch. It can be differentiated once.
+/// The sum runs forward and backward over the states (blank, y_1, blank, ..., blank) in f64 with exponents of 64
+/// bits. Where no alignment exists the loss is infinite and the gradient NaN, as in PyTorch. It can be differentiated
+/// once.
 ///
 /// # Shapes
 /// log-probabilities `[T, N, C]`, targets (i64) `[N, S]`, padded, or end to end `[sum of lengths]`, `N` lengths of
@@ -207,7 +208,7 @@ impl Wide {
     /// m 2^e for any m that is not negative.
     #[inline(always)]
     fn new(m: f64, e: i64) -> Wide {
-        if m >= f64::MIN_POSITIVE && m < f64::INFINITY {
+        if (f64::MIN_POSITIVE..f64::INFINITY).contains(&m) {
             let bits = m.to_bits();
             let digits = (bits & ((1 << 52) - 1)) | (1023 << 52);
             return Wide { m: f64::from_bits(digits), e: e + (bits >> 52) as i64 - 1023 };

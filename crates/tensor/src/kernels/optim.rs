@@ -402,10 +402,13 @@ pub(crate) fn asgd<T: Real>(p: &mut [T], g: &[T], a: &mut [T], [lr, shrink, shar
 
 /// Moves the moments of LAMB on, leaves its direction r = mean / (sqrt(square) scale + eps) of_mean + decay p in
 /// `ratio`, and gives the sums of squares of p and of r.
-pub(crate) fn lamb<T: Real>(p: &[T], g: &[T], [m, v]: [&mut [T]; 2], ratio: &mut [T], h: Adam<T>) -> [f64; 2]
-where
-    T: Into<f64>,
-{
+pub(crate) fn lamb<T: Real + Into<f64>>(
+    p: &[T],
+    g: &[T],
+    [m, v]: [&mut [T]; 2],
+    ratio: &mut [T],
+    h: Adam<T>,
+) -> [f64; 2] {
     walk(
         ratio,
         g,

@@ -325,10 +325,7 @@ impl Heads {
     }
 
     /// Runs the kernel of the way back; `out` says where the gradients go, each if it is wanted.
-    fn backward<T: Plain + Element>(&self, gy: &Tensor, y: &Tensor, out: [Option<Output<'_, T>>; 3])
-    where
-        T: Float + Real,
-    {
+    fn backward<T: Plain + Element + Float + Real>(&self, gy: &Tensor, y: &Tensor, out: [Option<Output<'_, T>>; 3]) {
         let (gy, y) = (gy.detach(), y.detach());
         let (g, o, lse) = (gy.read_storage::<T>(), y.read_storage::<T>(), self.lse.read::<T>());
         let g = Matrices { data: &g, layout: gy.layout() };
