@@ -118,7 +118,7 @@ pub fn train(recipe: &Recipe, out: &Path, watch: Watch) -> Result<Summary> {
     }
     if !done.stopped {
         checkpoint::load_weights(&dir.file(BEST), &*model)?;
-        let (seen, confusion) = trainer::test(&*model, recipe.loss, &splits.test, splits.classes.len());
+        let (seen, confusion) = trainer::test(&*model, recipe.loss, &splits.test, splits.classes.len())?;
         dir.write(
             "confusion.svg",
             plots::confusion_svg(&format!("{title}, test examples"), &confusion, &splits.classes),
@@ -206,7 +206,7 @@ impl Trained {
             config.dir = dir.display().to_string();
         }
         let test = datasets::load_test(&config, &self.card.preprocess)?;
-        let (seen, confusion) = trainer::test(&*self.model, self.card.recipe.loss, &test, self.card.classes.len());
+        let (seen, confusion) = trainer::test(&*self.model, self.card.recipe.loss, &test, self.card.classes.len())?;
         Ok(Measured { accuracy: seen.accuracy(), loss: seen.loss(), examples: seen.examples(), confusion })
     }
 }

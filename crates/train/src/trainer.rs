@@ -39,7 +39,8 @@ impl<'a> Trainer<'a> {
         while at.epoch < at.epochs && !at.stopped {
             at.begin_epoch();
             self.model.train();
-            for (images, labels) in train.epoch(at.epoch) {
+            for batch in train.epoch(at.epoch) {
+                let (images, labels) = batch?;
                 let done = at.step as f64 / at.steps_per_epoch as f64;
                 at.lr = base_lr * self.schedule.factor(done, at.epochs);
                 self.optimizer.set_lr(at.lr);
@@ -61,7 +62,7 @@ impl<'a> Trainer<'a> {
                 }
             }
             if !at.stopped {
-                at.end_epoch(&evaluate(self.model, self.loss, validation, |_, _| ()));
+                at.end_epoch(&evaluate(self.model, self.loss, validation, |_, _| ())?);
                 self.callbacks.iter_mut().try_for_each(|c| c.on_epoch(&at))?;
             }
         }
@@ -108,11 +109,20 @@ impl Progress<'_> {
 }
 
 /// Loss and accuracy of `model`, in evaluation mode and without a graph; `each` sees every (truth, prediction).
-pub fn evaluate(model: &dyn Forward, loss: Loss, data: &DataLoader, mut each: impl FnMut(usize, usize)) -> Running {
+///
+/// # Errors
+/// If a batch cannot be read.
+pub fn evaluate(
+    model: &dyn Forward,
+    loss: Loss,
+    data: &DataLoader,
+    mut each: impl FnMut(usize, usize),
+) -> Result<Running> {
     model.eval();
     let mut seen = Running::default();
     no_grad(|| {
-        for (images, labels) in data.epoch(0) {
+        for batch in data.epoch(0) {
+            let (images, labels) = batch?;
             let outputs = model.forward(&images);
             let predicted = outputs.argmax(1, false).to_vec::<i64>();
             let truth = labels.to_vec::<i64>();
@@ -120,15 +130,18 @@ pub fn evaluate(model: &dyn Forward, loss: Loss, data: &DataLoader, mut each: im
             seen.add(loss.of(&outputs, &labels).item_f64(), right, truth.len());
             truth.iter().zip(&predicted).for_each(|(&t, &p)| each(t as usize, p as usize));
         }
-    });
-    seen
+        Ok(seen)
+    })
 }
 
 /// As [`evaluate`], with the confusion matrix.
-pub fn test(model: &dyn Forward, loss: Loss, data: &DataLoader, classes: usize) -> (Running, Confusion) {
+///
+/// # Errors
+/// As [`evaluate`].
+pub fn test(model: &dyn Forward, loss: Loss, data: &DataLoader, classes: usize) -> Result<(Running, Confusion)> {
     let mut confusion = Confusion::new(classes);
-    let seen = evaluate(model, loss, data, |truth, predicted| confusion.add(truth, predicted));
-    (seen, confusion)
+    let seen = evaluate(model, loss, data, |truth, predicted| confusion.add(truth, predicted))?;
+    Ok((seen, confusion))
 }
 
 /// Runs `f` under a name that the profiler shows.
