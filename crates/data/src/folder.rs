@@ -84,7 +84,7 @@ impl ImageFolder {
             }
             files.extend(inside.into_iter().map(|f| (f, label)));
         }
-        let pictures = Pictures { channels: 3, transform: Compose::default() };
+        let pictures = Pictures::plain();
         Ok(ImageFolder { root: root.to_owned(), classes, files, pictures })
     }
 
@@ -164,6 +164,11 @@ pub(crate) fn pictures_below(dir: &Path) -> Result<Vec<PathBuf>, DataError> {
 }
 
 impl Pictures {
+    /// Colours, with no transform but `ToTensor`.
+    fn plain() -> Pictures {
+        Pictures { channels: 3, transform: Compose::default() }
+    }
+
     /// The pictures stacked: [N, C, H, W], or [N, 5, C, H, W] with five crops.
     ///
     /// `keys` name the random choices; equal keys make equal choices, as the two pictures of a pair need.
@@ -209,11 +214,11 @@ impl Dataset for ImageFolder {
 }
 
 /// Pictures in pairs: a file of one directory belongs to the file of the same name (but for its ending) in the
-/// other, as an outline to a photograph. Both go through the same transform with the same random choices.
+/// other, as an outline to a photograph. Both sides draw the same random choices.
 #[derive(Clone, Debug)]
 pub struct PairedImageFolder {
     files: Vec<[PathBuf; 2]>,
-    pictures: Pictures,
+    sides: [Pictures; 2],
 }
 
 impl PairedImageFolder {
@@ -240,12 +245,28 @@ impl PairedImageFolder {
         if let Some(path) = b.iter().find(|p| !names.contains(&key(p, right))) {
             return Err(alone(path, left));
         }
-        Ok(PairedImageFolder { files, pictures: Pictures { channels: 3, transform: Compose::default() } })
+        Ok(PairedImageFolder { files, sides: [Pictures::plain(), Pictures::plain()] })
+    }
+
+    /// Every picture below a directory paired with itself: with a transform for each side, pairs for taking
+    /// noise away (`GaussianNoise` on the inputs) or for adding colour (`Grayscale` on the inputs).
+    ///
+    /// # Errors
+    /// If the directory cannot be read or has no pictures.
+    pub fn of(dir: impl AsRef<Path>) -> Result<PairedImageFolder, DataError> {
+        let files = some_pictures(dir.as_ref())?.into_iter().map(|p| [p.clone(), p]).collect();
+        Ok(PairedImageFolder { files, sides: [Pictures::plain(), Pictures::plain()] })
     }
 
     /// What both pictures of a pair go through when they are read.
-    pub fn transform(mut self, transform: Compose) -> PairedImageFolder {
-        self.pictures.transform = transform;
+    pub fn transform(self, transform: Compose) -> PairedImageFolder {
+        self.transforms(transform.clone(), transform)
+    }
+
+    /// What the inputs and the targets go through. Random steps that both begin with choose alike.
+    pub fn transforms(mut self, inputs: Compose, targets: Compose) -> PairedImageFolder {
+        self.sides[0].transform = inputs;
+        self.sides[1].transform = targets;
         self
     }
 }
@@ -258,7 +279,7 @@ impl Dataset for PairedImageFolder {
     fn get(&self, indices: &[usize], draw: Draw) -> Result<(Tensor, Tensor), DataError> {
         let side = |s: usize| {
             let paths: Vec<&Path> = indices.iter().map(|&i| &*self.files[i][s]).collect();
-            self.pictures.read(&paths, indices, draw)
+            self.sides[s].read(&paths, indices, draw)
         };
         Ok((side(0)?, side(1)?))
     }
@@ -280,7 +301,7 @@ impl UnpairedImageFolder {
     /// If a directory cannot be read or has no pictures.
     pub fn open(first: impl AsRef<Path>, second: impl AsRef<Path>) -> Result<UnpairedImageFolder, DataError> {
         let files = [some_pictures(first.as_ref())?, some_pictures(second.as_ref())?];
-        Ok(UnpairedImageFolder { files, pictures: Pictures { channels: 3, transform: Compose::default() } })
+        Ok(UnpairedImageFolder { files, pictures: Pictures::plain() })
     }
 
     /// What every picture goes through when it is read.

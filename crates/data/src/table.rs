@@ -1,6 +1,6 @@
 //! Tables of text: CSV and TSV files as numbers.
 
-use crate::{DataError, TensorDataset};
+use crate::{DataError, TableEncoder, TensorDataset};
 use gradus_tensor::Tensor;
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
@@ -126,31 +126,25 @@ impl Table {
     /// If there is no such column, a cell holds something else than a number, or none at all and `missing` says
     /// no value for it.
     pub fn numbers(&self, column: &str, missing: MissingCells) -> Result<Vec<f64>, DataError> {
-        let at = self.position(column)?;
-        let cells = self.rows.iter().map(|(line, cells)| match &*cells[at] {
-            cell if is_empty(cell) => Ok(None),
-            cell => match cell.trim().parse::<f64>() {
-                Ok(v) if v.is_finite() => Ok(Some(v)),
-                _ => Err(self.wrong(*line, column, format!("`{cell}`"), "a number")),
-            },
+        let known: Vec<f64> = self.cells(column)?.into_iter().flatten().collect();
+        self.filled(column, rule_value(&known, missing))
+    }
+
+    /// The cells of a column of numbers; nothing where one is empty.
+    pub(crate) fn cells(&self, column: &str) -> Result<Vec<Option<f64>>, DataError> {
+        let cells = self.texts(column)?.into_iter().enumerate().map(|(row, cell)| match cell.trim().parse::<f64>() {
+            _ if is_empty(cell) => Ok(None),
+            Ok(v) if v.is_finite() => Ok(Some(v)),
+            _ => Err(self.wrong(row, column, format!("`{cell}`"), "a number")),
         });
-        let cells = cells.collect::<Result<Vec<Option<f64>>, DataError>>()?;
-        let Some(hole) = cells.iter().position(Option::is_none) else {
-            return Ok(cells.into_iter().flatten().collect());
-        };
-        let known: Vec<f64> = cells.iter().flatten().copied().collect();
-        let rule = "a number, or a rule for missing cells (mean, median or drop)";
-        let value = match missing {
-            _ if known.is_empty() => {
-                return Err(self.wrong(self.rows[hole].0, column, "no cell with a number", "some"));
-            }
-            MissingCells::Mean => known.iter().sum::<f64>() / known.len() as f64,
-            MissingCells::Median => median(known),
-            MissingCells::Refuse | MissingCells::Drop => {
-                return Err(self.wrong(self.rows[hole].0, column, "an empty cell", rule));
-            }
-        };
-        Ok(cells.into_iter().map(|c| c.unwrap_or(value)).collect())
+        cells.collect()
+    }
+
+    /// The numbers of a column, with `fill` where a cell is empty.
+    pub(crate) fn filled(&self, column: &str, fill: Option<f64>) -> Result<Vec<f64>, DataError> {
+        let rule = "a number, or a rule for missing cells (mean, median or drop) and some numbers to follow it";
+        let cells = self.cells(column)?.into_iter().enumerate();
+        cells.map(|(row, v)| v.or(fill).ok_or_else(|| self.wrong(row, column, "an empty cell", rule))).collect()
     }
 
     /// The table without the rows that have an empty cell in one of these columns.
@@ -161,11 +155,6 @@ impl Table {
         let at = columns.iter().map(|c| self.position(c)).collect::<Result<Vec<_>, _>>()?;
         let whole = self.rows.iter().filter(|(_, cells)| at.iter().all(|&i| !is_empty(&cells[i])));
         Ok(Table { path: self.path.clone(), header: self.header.clone(), rows: whole.cloned().collect() })
-    }
-
-    /// Whether a column holds numbers and empty cells alone.
-    fn is_numeric(&self, column: &str) -> Result<bool, DataError> {
-        Ok(self.texts(column)?.iter().all(|c| is_empty(c) || c.trim().parse::<f64>().is_ok()))
     }
 
     /// The values of a column of text, sorted; a label is a position in them.
@@ -182,22 +171,7 @@ impl Table {
     /// # Errors
     /// As [`Table::numbers`].
     pub fn features(&self, columns: &[&str], missing: MissingCells) -> Result<Tensor, DataError> {
-        let mut out: Vec<Vec<f64>> = Vec::new();
-        for &column in columns {
-            // A column that is mostly numbers is one of numbers with a mistake, which `numbers` names.
-            let texts = self.texts(column)?;
-            let numbers = texts.iter().filter(|c| c.trim().parse::<f64>().is_ok()).count();
-            if self.is_numeric(column)? || 2 * numbers > texts.len() {
-                out.push(self.numbers(column, missing)?);
-                continue;
-            }
-            let classes = self.classes(column)?;
-            out.extend(classes.iter().map(|class| texts.iter().map(|t| f64::from(u8::from(t == class))).collect()));
-        }
-        let n = self.len();
-        // columns x N -> N x columns
-        let data = (0..n).flat_map(|row| out.iter().map(move |column| column[row] as f32)).collect();
-        Ok(Tensor::from_vec(data, [n, out.len()]))
+        TableEncoder::fit(self, columns, missing, false)?.encode(self)
     }
 
     /// Examples for regression: inputs [N, columns] and targets `[N, 1]`, both f32.
@@ -224,8 +198,8 @@ impl Table {
     ) -> Result<(TensorDataset, Vec<String>), DataError> {
         let table = self.ready(inputs, target, missing)?;
         let at = table.position(target)?;
-        if let Some((line, _)) = table.rows.iter().find(|(_, cells)| is_empty(&cells[at])) {
-            return Err(table.wrong(*line, target, "an empty cell", "a class"));
+        if let Some(row) = table.rows.iter().position(|(_, cells)| is_empty(&cells[at])) {
+            return Err(table.wrong(row, target, "an empty cell", "a class"));
         }
         let classes = table.classes(target)?;
         let by_name: BTreeMap<&str, i64> = classes.iter().map(String::as_str).zip(0..).collect();
@@ -255,8 +229,20 @@ impl Table {
         })
     }
 
-    fn wrong(&self, line: u64, column: &str, found: impl Into<String>, expected: &str) -> DataError {
+    /// The error of a cell, by its row counted from 0.
+    pub(crate) fn wrong(&self, row: usize, column: &str, found: impl Into<String>, expected: &str) -> DataError {
+        let line = self.rows[row].0;
         DataError::malformed(&self.path, format!("line {line}, column `{column}`"), found, expected)
+    }
+}
+
+/// What an empty cell becomes by a rule, beside cells with these numbers.
+pub(crate) fn rule_value(known: &[f64], missing: MissingCells) -> Option<f64> {
+    match missing {
+        _ if known.is_empty() => None,
+        MissingCells::Mean => Some(known.iter().sum::<f64>() / known.len() as f64),
+        MissingCells::Median => Some(median(known.to_vec())),
+        MissingCells::Refuse | MissingCells::Drop => None,
     }
 }
 

@@ -1,6 +1,6 @@
 //! Directories of pictures, as a loader reads them.
 
-use gradus_data::transforms::{Compose, FiveCrop, RandomCrop, RandomHorizontalFlip, Resize, ToTensor};
+use gradus_data::transforms::{Compose, FiveCrop, GaussianNoise, RandomCrop, RandomHorizontalFlip, Resize, ToTensor};
 use gradus_data::{DataError, DataLoader, Dataset, Draw, Image, ImageFolder, PairedImageFolder, UnpairedImageFolder};
 use std::fs;
 use std::path::Path;
@@ -109,6 +109,11 @@ fn pairs_share_their_random_choices_and_strangers_do_not() {
     let pairs = PairedImageFolder::open(&left, &right).unwrap().transform(augment());
     let (x, y) = pairs.get(&[0, 3, 5], Draw::new(1, 2)).unwrap();
     assert_eq!(x.to_vec::<f32>(), y.to_vec::<f32>());
+    let noisy = Compose::new([RandomCrop::new(8).into(), ToTensor::new().into(), GaussianNoise::new().into()]);
+    let clean = Compose::new([RandomCrop::new(8).into()]);
+    let (x, y) = PairedImageFolder::of(&left).unwrap().transforms(noisy, clean).get(&[1, 4], Draw::new(1, 0)).unwrap();
+    let noise = (x - y).to_vec::<f32>();
+    assert!(noise.iter().all(|v| v.abs() < 0.6) && noise.iter().any(|v| v.abs() > 0.01), "the same crop, with noise");
     let strangers = UnpairedImageFolder::open(&left, &right).unwrap();
     let partners = |epoch| strangers.get(&[0, 1, 2, 3, 4, 5], Draw::new(1, epoch)).unwrap().1.to_vec::<f32>();
     assert_eq!(partners(0), partners(0));
