@@ -3,6 +3,7 @@
 mod args;
 mod bench;
 mod commands;
+mod data;
 mod table;
 
 use args::{Cli, Command};
@@ -30,6 +31,7 @@ pub fn main() -> ExitCode {
         Command::Predict(args) => commands::predict(args),
         Command::Summary(args) => commands::summary(args),
         Command::List(args) => commands::list(args),
+        Command::Data(args) => data::data(args),
         Command::Bench(args) => bench::bench(args),
     };
     match result {
