@@ -20,6 +20,8 @@ pub(crate) enum Command {
     Eval(EvalArgs),
     /// Class probabilities of images (PNG, JPEG, .npy) by the best checkpoint of a run
     Predict(PredictArgs),
+    /// The runs there are, side by side
+    Runs(RunsArgs),
     /// The layers of a model with their output shapes and parameters
     Summary(SummaryArgs),
     /// The recipes, models and data sets there are
@@ -33,7 +35,11 @@ pub(crate) enum Command {
 #[derive(Debug, Args)]
 pub(crate) struct TrainArgs {
     /// A recipe's name (see `gradus list`) or the path of a recipe file (.toml)
-    pub(crate) recipe: String,
+    #[arg(required_unless_present = "resume")]
+    pub(crate) recipe: Option<String>,
+    /// Go on with a run that was interrupted or killed, to the weights it would have had
+    #[arg(long, value_name = "RUN", conflicts_with_all = ["recipe", "epochs", "seed", "settings", "out"])]
+    pub(crate) resume: Option<PathBuf>,
     /// The directory of the data files
     #[arg(long, value_name = "DIR")]
     pub(crate) data: Option<PathBuf>,
@@ -46,6 +52,19 @@ pub(crate) struct TrainArgs {
     /// Change any setting of the recipe, e.g. --set optimizer.lr=0.01 (repeatable)
     #[arg(long = "set", value_name = "KEY=VALUE")]
     pub(crate) settings: Vec<String>,
+    /// Begin from the weights in this file: ours, safetensors or PyTorch's (see training.new_layers, training.freeze)
+    #[arg(long, value_name = "FILE", conflicts_with = "resume")]
+    pub(crate) init_from: Option<PathBuf>,
+    /// Train so many times with seeds that follow each other, and report the run with the best validation accuracy
+    #[arg(long, value_name = "RUNS", conflicts_with_all = ["resume", "profile"],
+        value_parser = clap::value_parser!(u32).range(1..))]
+    pub(crate) restarts: Option<u32>,
+    /// Only try learning rates that rise from step to step, and say where the loss falls fastest
+    #[arg(long, conflicts_with_all = ["resume", "profile", "restarts"])]
+    pub(crate) find_lr: bool,
+    /// Do not say which rules of thumb the run breaks
+    #[arg(long)]
+    pub(crate) no_hints: bool,
     /// Record this many steps after the second (10 if none are named), and print and save where their time went
     #[arg(long, value_name = "STEPS", num_args = 0..=1, default_missing_value = "10", value_parser = steps)]
     pub(crate) profile: Option<usize>,
@@ -64,7 +83,46 @@ pub(crate) struct EvalArgs {
     /// The directory of the data files, if it is not the one of the run
     #[arg(long, value_name = "DIR")]
     pub(crate) data: Option<PathBuf>,
+    /// Draw the confusion matrix, ROC, precision-recall and calibration curves and the worst mistakes into this directory
+    #[arg(long, value_name = "DIR")]
+    pub(crate) pictures: Option<PathBuf>,
+    /// Attack the test examples with these changes of a pixel (parts of its range), as in --adversarial 0.05,0.1
+    #[arg(long, value_name = "EPSILONS", value_delimiter = ',')]
+    pub(crate) adversarial: Vec<f64>,
+    /// Steps of the attacks that take several
+    #[arg(long, value_name = "N", default_value_t = 10)]
+    pub(crate) attack_steps: usize,
+    /// How many test examples are attacked
+    #[arg(long, value_name = "N", default_value_t = 1000)]
+    pub(crate) attacked: usize,
+    /// Choose the threshold of this class, by --sensitivity or by --cost
+    #[arg(long, value_name = "CLASS", requires = "choice")]
+    pub(crate) positive: Option<String>,
+    /// The strictest threshold with at least this sensitivity
+    #[arg(long, value_name = "SHARE", requires = "positive", group = "choice", value_parser = share)]
+    pub(crate) sensitivity: Option<f64>,
+    /// The threshold with the least cost of all false positives and all false negatives, as in --cost 1 10
+    #[arg(long, value_names = ["FP", "FN"], num_args = 2, requires = "positive", group = "choice", value_parser = cost)]
+    pub(crate) cost: Option<Vec<f64>>,
     /// Print one JSON object on standard output, everything else on standard error
+    #[arg(long)]
+    pub(crate) json: bool,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct RunsArgs {
+    /// Only these runs, by name
+    pub(crate) runs: Vec<String>,
+    /// Where run directories are
+    #[arg(long, value_name = "DIR", default_value = "runs")]
+    pub(crate) out: PathBuf,
+    /// Draw the metric of all these runs over their epochs into this file (SVG)
+    #[arg(long, value_name = "FILE")]
+    pub(crate) curves: Option<PathBuf>,
+    /// What is drawn: train_loss, train_accuracy, val_loss, val_accuracy or lr
+    #[arg(long, value_name = "NAME", default_value = "val_loss")]
+    pub(crate) metric: String,
+    /// Print one JSON object on standard output
     #[arg(long)]
     pub(crate) json: bool,
 }
@@ -140,6 +198,22 @@ pub(crate) struct StatsArgs {
     /// Print one JSON object on standard output, everything else on standard error
     #[arg(long)]
     pub(crate) json: bool,
+}
+
+/// A part of 1.
+fn share(text: &str) -> Result<f64, String> {
+    match text.parse() {
+        Ok(x) if (0.0..=1.0).contains(&x) => Ok(x),
+        _ => Err("it is a number from 0 to 1, such as 0.95".to_string()),
+    }
+}
+
+/// A cost.
+fn cost(text: &str) -> Result<f64, String> {
+    match text.parse::<f64>() {
+        Ok(x) if x >= 0.0 && x.is_finite() => Ok(x),
+        _ => Err("it is a cost of at least 0, such as 10".to_string()),
+    }
 }
 
 /// How many steps to profile.

@@ -3,32 +3,68 @@
 use crate::INTERRUPTED;
 use crate::args::{EvalArgs, ListArgs, PredictArgs, SummaryArgs, TrainArgs};
 use crate::table::{table, thousands};
+use gradus_train::metrics::{Average, ClassRow};
 use gradus_train::{
-    Fit, RECIPES, Recipe, Result, TrainError, Trained, did_you_mean, predict_files, run::Summary, run::Watch,
+    Choice, Fit, Measured, RECIPES, Recipe, Result, Robustness, TrainError, Trained, did_you_mean, predict_files,
+    run::Summary, run::Watch,
 };
 use serde_json::{Value, json};
 use std::io::Write;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Instant;
 
 pub(crate) fn train(args: &TrainArgs) -> Result<ExitCode> {
-    let mut settings = args.settings.clone();
-    let overrides = [("epochs", args.epochs.map(|n| n.to_string())), ("seed", args.seed.map(|n| n.to_string()))];
-    settings.extend(overrides.into_iter().filter_map(|(key, value)| Some(format!("{key}={}", value?))));
-    if let Some(dir) = &args.data {
-        settings.push(format!("data.dir={}", dir.display()));
+    if args.find_lr {
+        return find_lr(args);
     }
-    let recipe = Recipe::load(&args.recipe, &settings)?;
-    let watch = Watch { interrupt: interrupt_flag(), profile: args.profile };
-    let summary = gradus_train::run::train(&recipe, &args.out, watch)?;
+    let watch = || Watch { interrupt: interrupt_flag(), profile: args.profile, hints: !args.no_hints };
+    let summary = match (&args.resume, &args.recipe) {
+        (Some(run), _) => gradus_train::run::resume(&place_of(run)?, args.data.as_deref(), watch())?,
+        (None, recipe) => {
+            let recipe = Recipe::load(recipe.as_deref().unwrap_or_default(), &settings(args))?;
+            match args.restarts {
+                Some(runs) => gradus_train::run::restarts(&recipe, &args.out, runs.into(), &watch())?,
+                None => gradus_train::run::train(&recipe, &args.out, watch())?,
+            }
+        }
+    };
     match args.json {
         true => print(&(serde_json::to_string(&summary).expect("a summary is plain values") + "\n")),
         false => print(&closing(&summary)),
     }
     Ok(if summary.interrupted { ExitCode::from(INTERRUPTED) } else { ExitCode::SUCCESS })
+}
+
+/// The learning-rate range test.
+fn find_lr(args: &TrainArgs) -> Result<ExitCode> {
+    let recipe = Recipe::load(args.recipe.as_deref().unwrap_or_default(), &settings(args))?;
+    let sweep = gradus_train::run::find_lr(&recipe)?;
+    if args.json {
+        print_json(&json!({ "suggestion": sweep.suggestion(), "rates": sweep.rates, "losses": sweep.losses }));
+        return Ok(ExitCode::SUCCESS);
+    }
+    let shown = sweep.rates.len().div_ceil(20).max(1);
+    let pairs = sweep.rates.iter().zip(&sweep.losses).step_by(shown);
+    let rows: Vec<Vec<String>> = pairs.map(|(r, l)| vec![format!("{r:.2e}"), format!("{l:.4}")]).collect();
+    print(&table(&["rate", "loss"], &rows, &[0, 1]));
+    match sweep.suggestion() {
+        Some(rate) => print(&format!("the loss falls fastest at {rate:.2e}: --set optimizer.lr={rate:.1e}\n")),
+        None => print("the loss fell at no rate\n"),
+    }
+    Ok(ExitCode::SUCCESS)
+}
+
+/// The settings of the recipe that are changed.
+fn settings(args: &TrainArgs) -> Vec<String> {
+    let mut settings = args.settings.clone();
+    let overrides = [("epochs", args.epochs.map(|n| n.to_string())), ("seed", args.seed.map(|n| n.to_string()))];
+    settings.extend(overrides.into_iter().filter_map(|(key, value)| Some(format!("{key}={}", value?))));
+    settings.extend(args.init_from.as_ref().map(|file| format!("training.init_from={}", file.display())));
+    settings.extend(args.data.as_ref().map(|dir| format!("data.dir={}", dir.display())));
+    settings
 }
 
 /// A flag that the first Ctrl-C sets; the second ends the process at once.
@@ -66,39 +102,90 @@ pub(crate) fn eval(args: &EvalArgs) -> Result<ExitCode> {
     let start = Instant::now();
     let trained = open(&args.run)?;
     let measured = trained.evaluate(args.data.as_deref())?;
+    let choice = args.cost.as_ref().map(|c| Choice::Cost(c[0], c[1])).or(args.sensitivity.map(Choice::Sensitivity));
+    let threshold = match (&args.positive, choice) {
+        (Some(class), Some(choice)) => Some((class, measured.threshold(class, choice)?)),
+        _ => None,
+    };
+    let title = format!("{}: {}", trained.card.recipe.name, trained.card.recipe.model.name);
+    let mut pictures =
+        args.pictures.as_deref().map(|dir| measured.pictures(&title, dir)).transpose()?.unwrap_or_default();
+    let attacked = trained.robustness(&measured, &args.adversarial, args.attack_steps, args.attacked)?;
+    if let (Some(dir), false) = (&args.pictures, attacked.rows.is_empty()) {
+        pictures.extend(attacked.pictures(&title, dir)?);
+    }
     if args.json {
-        let recall: Vec<f64> = (0..measured.confusion.classes()).map(|c| measured.confusion.recall(c)).collect();
-        print_json(&json!({
-            "test_accuracy": measured.accuracy,
-            "test_loss": measured.loss,
-            "examples": measured.examples,
-            "classes": trained.card.classes,
-            "recall": recall,
-            "epochs": trained.card.epoch,
-            "seconds": start.elapsed().as_secs_f64(),
-            "run_dir": trained.checkpoint.parent(),
-            "checkpoint": trained.checkpoint,
-        }));
+        let mut object = measured.to_json();
+        object["epochs"] = json!(trained.card.epoch);
+        object["seconds"] = json!(start.elapsed().as_secs_f64());
+        object["run_dir"] = json!(trained.checkpoint.parent());
+        object["checkpoint"] = json!(trained.checkpoint);
+        object["pictures"] = json!(pictures);
+        object["adversarial"] = json!(attacked.rows);
+        if let Some((class, threshold)) = threshold {
+            object["threshold"] = json!({ "class": class, "chosen": threshold });
+        }
+        print_json(&object);
         return Ok(ExitCode::SUCCESS);
     }
-    let rows: Vec<Vec<String>> = trained
-        .card
-        .classes
-        .iter()
-        .enumerate()
-        .map(|(c, name)| {
-            let recall = format!("{:.2} %", 100.0 * measured.confusion.recall(c));
-            vec![name.clone(), measured.confusion.support(c).to_string(), recall]
-        })
-        .collect();
-    print(&format!(
-        "{}\ntest accuracy {:.2} % (loss {:.4}, {} examples)\n",
-        table(&["class", "examples", "recognised"], &rows, &[1, 2]),
-        100.0 * measured.accuracy,
-        measured.loss,
-        measured.examples
-    ));
+    print(&evaluation_text(&measured));
+    if let Some((class, t)) = threshold {
+        print(&format!(
+            "threshold {:.6} for class `{class}`: sensitivity {:.4}, specificity {:.4}, {} false positives, {} false negatives\n",
+            t.threshold, t.sensitivity, t.specificity, t.false_positives, t.false_negatives
+        ));
+    }
+    if !attacked.rows.is_empty() {
+        let row = |r: &Robustness| {
+            vec![r.attack.name().to_string(), r.epsilon.to_string(), format!("{:.2} %", 100.0 * r.accuracy)]
+        };
+        let rows: Vec<Vec<String>> = attacked.rows.iter().map(row).collect();
+        print(&format!("\n{}", table(&["attack", "epsilon", "accuracy"], &rows, &[1, 2])));
+    }
+    for picture in pictures {
+        print(&format!("drew {}\n", picture.display()));
+    }
     Ok(ExitCode::SUCCESS)
+}
+
+/// The tables of an evaluation.
+fn evaluation_text(measured: &Measured) -> String {
+    let c = &measured.classification;
+    let share = |x: f64| format!("{:.2} %", 100.0 * x);
+    let area = |x: Option<f64>| x.map_or_else(|| "-".to_string(), |x| format!("{x:.4}"));
+    let row = |r: ClassRow| {
+        vec![
+            r.class,
+            r.support.to_string(),
+            share(r.recall),
+            share(r.precision),
+            share(r.f1),
+            share(r.specificity),
+            area(r.auc),
+            r.type_1_errors.to_string(),
+            r.type_2_errors.to_string(),
+        ]
+    };
+    let header =
+        ["class", "examples", "recognised", "precision", "F1", "specificity", "AUC", "type I errors", "type II errors"];
+    let mut rows: Vec<Vec<String>> = c.table(&measured.classes).into_iter().map(row).collect();
+    for (name, average) in [("macro", Average::Macro), ("weighted", Average::Weighted)] {
+        let s = c.average(average);
+        let shares = [s.recall, s.precision, s.f1].map(share);
+        let cells = [name.to_string(), c.truth().len().to_string()].into_iter().chain(shares);
+        rows.push(cells.chain(std::iter::repeat_n(String::new(), 4)).collect());
+    }
+    format!(
+        "{}\ntest accuracy {:.2} % (loss {:.4}, {} examples), top 2 {:.2} %; AUC {}; calibration error {:.4}; Brier score {:.4}\n",
+        table(&header, &rows, &[1, 2, 3, 4, 5, 6, 7, 8]),
+        100.0 * measured.accuracy(),
+        measured.loss,
+        measured.examples(),
+        100.0 * c.top_k(2),
+        area(c.auc()),
+        c.ece(),
+        c.brier(),
+    )
 }
 
 pub(crate) fn predict(args: &PredictArgs) -> Result<ExitCode> {
@@ -138,10 +225,15 @@ pub(crate) fn predict(args: &PredictArgs) -> Result<ExitCode> {
 
 /// A trained model by the path of its run, or by the run's name within `runs`.
 fn open(run: &Path) -> Result<Trained> {
+    Trained::open(&place_of(run)?)
+}
+
+/// Where a run is, given by its path, or by its name within `runs`.
+fn place_of(run: &Path) -> Result<PathBuf> {
     let inside = Path::new("runs").join(run);
     match run.exists() {
-        false if inside.exists() => Trained::open(&inside),
-        true => Trained::open(run),
+        false if inside.exists() => Ok(inside),
+        true => Ok(run.to_path_buf()),
         false => {
             let names = std::fs::read_dir("runs").into_iter().flatten().flatten();
             let names: Vec<String> = names.filter_map(|e| e.file_name().into_string().ok()).collect();

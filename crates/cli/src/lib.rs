@@ -4,6 +4,7 @@ mod args;
 mod bench;
 mod commands;
 mod data;
+mod runs;
 mod table;
 
 use args::{Cli, Command};
@@ -29,6 +30,7 @@ pub fn main() -> ExitCode {
         Command::Train(args) => commands::train(args),
         Command::Eval(args) => commands::eval(args),
         Command::Predict(args) => commands::predict(args),
+        Command::Runs(args) => runs::runs(args),
         Command::Summary(args) => commands::summary(args),
         Command::List(args) => commands::list(args),
         Command::Data(args) => data::data(args),

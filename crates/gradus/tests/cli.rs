@@ -1,5 +1,12 @@
 //! Runs the real binary: what it prints, what it leaves behind, how it fails.
 
+#[path = "cli/evaluation.rs"]
+mod evaluation;
+#[path = "cli/resume.rs"]
+mod resume;
+#[path = "cli/training.rs"]
+mod training;
+
 use serde_json::Value;
 use std::fs;
 use std::io::Write;
@@ -157,8 +164,12 @@ fn a_run_leaves_everything_behind_and_can_be_measured_again() {
             "config.toml",
             "confusion.svg",
             "curves.svg",
+            "environment.json",
+            "events.out.tfevents.gradus",
             "last.safetensors",
+            "metrics.csv",
             "metrics.jsonl",
+            "report.html",
             "summary.json"
         ]
     );

@@ -33,6 +33,7 @@ mod coverage {
     pub mod activations;
     pub mod attention;
     pub mod conv;
+    pub mod evaluation;
     pub mod losses;
     pub mod norm;
     pub mod optim;
@@ -82,6 +83,34 @@ const GROUPS: &[Group] = &[
         numbers: 1..=29,
         later: &[22, 23, 24, 25, 26, 27, 28],
         rows: &[coverage::recurrent::ROWS, coverage::conv::tables::ROWS],
+    },
+    Group {
+        heading: "Practice",
+        letter: 'I',
+        numbers: 1..=14,
+        later: &[12, 14],
+        rows: &[coverage::evaluation::practice::ROWS],
+    },
+    Group {
+        heading: "Evaluation",
+        letter: 'Q',
+        numbers: 1..=10,
+        later: &[],
+        rows: &[coverage::evaluation::measures::ROWS],
+    },
+    Group {
+        heading: "Adversarial examples",
+        letter: 'R',
+        numbers: 1..=5,
+        later: &[4],
+        rows: &[coverage::evaluation::adversarial::ROWS],
+    },
+    Group {
+        heading: "Rules of thumb",
+        letter: 'T',
+        numbers: 1..=17,
+        later: &[],
+        rows: &[coverage::evaluation::rules::ROWS],
     },
     Group { heading: "Attention", letter: 'P', numbers: 2..=19, later: &[8, 9], rows: &[coverage::attention::ROWS] },
 ];

@@ -4,7 +4,10 @@ use crate::error::Result;
 use crate::metrics::{EpochMetrics, Running};
 use crate::recipe::Loss;
 use gradus_nn::Forward;
+use gradus_nn::optim::Optimizer;
+use gradus_nn::utils::AveragedModel;
 use gradus_tensor::Tensor;
+use std::cell::RefCell;
 use std::time::Instant;
 
 /// Where a run stands; handed to every callback.
@@ -13,10 +16,16 @@ pub struct Progress<'a> {
     pub model: &'a dyn Forward,
     /// What is minimised.
     pub loss: Loss,
+    /// What changes the weights.
+    pub optimizer: RefCell<Box<dyn Optimizer>>,
+    /// An average of the weights, if the run keeps one.
+    pub average: RefCell<Option<AveragedModel>>,
     /// The epoch, counted from 1; 0 before the first.
     pub epoch: usize,
     /// Epochs of the whole run.
     pub epochs: usize,
+    /// Batches of the current epoch that are done; 0 between epochs.
+    pub batch: usize,
     /// Optimiser steps taken so far in the run.
     pub step: usize,
     /// Optimiser steps of one epoch.
@@ -29,8 +38,27 @@ pub struct Progress<'a> {
     pub epoch_start: Instant,
     /// The epochs that are finished.
     pub history: Vec<EpochMetrics>,
-    /// Whether a callback ended the run before its last epoch was finished.
+    /// Whether the run was cut off; it can be continued.
     pub stopped: bool,
+    /// Whether a callback found that the run has done enough.
+    pub finished: bool,
+}
+
+impl Progress<'_> {
+    /// Runs `f` with the averaged weights in the model, if the run keeps an average.
+    pub fn averaged<R>(&self, f: impl FnOnce() -> R) -> R {
+        let swap = || self.average.borrow_mut().iter_mut().for_each(|average| average.swap(self.model));
+        swap();
+        let result = f();
+        swap();
+        result
+    }
+
+    /// Wall time of the run so far, that of an earlier part included.
+    pub fn seconds(&self) -> f64 {
+        let open = if self.batch > 0 { self.epoch_start.elapsed().as_secs_f64() } else { 0.0 };
+        self.history.iter().map(|m| m.seconds).sum::<f64>() + open
+    }
 }
 
 /// Whether the loop goes on.
@@ -38,8 +66,10 @@ pub struct Progress<'a> {
 pub enum Flow {
     /// Go on.
     Continue,
-    /// End the run after this step.
+    /// Cut the run off after this step.
     Stop,
+    /// The run has done enough: it ends as after its last epoch.
+    Finish,
 }
 
 /// A batch whose loss is known and whose gradients are not.
@@ -63,11 +93,24 @@ pub trait Callback {
         Ok(())
     }
 
+    /// Before the forward pass: what the model sees of a batch.
+    fn on_batch(&mut self, at: &Progress, images: Tensor, labels: Tensor) -> (Tensor, Tensor) {
+        (images, labels)
+    }
+
     /// After the loss of a batch, before its gradients and its step.
     ///
     /// # Errors
     /// An error ends the run; the step is not taken.
     fn on_loss(&mut self, at: &Progress, batch: &Batch) -> Result<()> {
+        Ok(())
+    }
+
+    /// After the backward pass of a batch; `whole` says that the gradients are complete and the step comes next.
+    ///
+    /// # Errors
+    /// An error ends the run; the step is not taken.
+    fn on_backward(&mut self, at: &Progress, whole: bool) -> Result<()> {
         Ok(())
     }
 
@@ -83,8 +126,8 @@ pub trait Callback {
     ///
     /// # Errors
     /// An error ends the run.
-    fn on_epoch(&mut self, at: &Progress) -> Result<()> {
-        Ok(())
+    fn on_epoch(&mut self, at: &Progress) -> Result<Flow> {
+        Ok(Flow::Continue)
     }
 
     /// At the end of a run that no error cut short, whether it was stopped early or not.

@@ -3,9 +3,11 @@
 use crate::datasets::Splits;
 use crate::error::{Result, TrainError};
 use crate::recipe::Recipe;
+use crate::snapshot::Snapshot;
 use gradus_data::Normalize;
 use gradus_nn::Forward;
 use gradus_nn::serialize::{StateDict, load_safetensors, save_safetensors};
+use gradus_tensor::Tensor;
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
@@ -41,6 +43,12 @@ impl Preprocess {
     /// The scaling it stands for.
     pub fn scale(&self) -> Normalize {
         Normalize::new(&self.mean, &self.std)
+    }
+
+    /// Inputs `[N, C, H, W]` as pixels in [0, 1] again.
+    pub fn to_pixels(&self, inputs: &Tensor) -> Tensor {
+        let channel = |v: &[f64]| Tensor::from_vec(v.iter().map(|&x| x as f32).collect(), [v.len(), 1, 1]);
+        inputs * channel(&self.std) + channel(&self.mean)
     }
 }
 
@@ -119,22 +127,27 @@ impl Card {
     }
 }
 
-/// Writes the weights of `model` with its card; an older file is replaced only by a whole new one.
+/// Writes the weights of `model` with its card and further entries; an older file is replaced only by a whole new one.
 ///
 /// # Errors
 /// If the file cannot be written.
-pub fn save(path: &Path, model: &dyn Forward, card: &Card) -> Result<()> {
-    Ok(save_safetensors(path, &model.state_dict(), &card.to_metadata())?)
+pub fn save(path: &Path, model: &dyn Forward, card: &Card, further: StateDict) -> Result<()> {
+    let mut state = model.state_dict();
+    for (name, tensor) in further.iter() {
+        state.insert(name, tensor.clone());
+    }
+    Ok(save_safetensors(path, &state, &card.to_metadata())?)
 }
 
-/// Reads a checkpoint.
+/// Reads a checkpoint: its card, the weights, and where the run stood if it holds that.
 ///
 /// # Errors
 /// A missing or damaged file, or one without a card.
-pub fn read(path: &Path) -> Result<(Card, StateDict)> {
-    let (state, metadata) = load_safetensors(path)?;
+pub fn read(path: &Path) -> Result<(Card, StateDict, Option<Snapshot>)> {
+    let (mut state, metadata) = load_safetensors(path)?;
     let card = Card::from_metadata(&metadata).map_err(|reason| wrong(path, reason))?;
-    Ok((card, state))
+    let snapshot = Snapshot::take(path.to_path_buf(), &mut state);
+    Ok((card, state, snapshot))
 }
 
 /// Puts the weights of a checkpoint into a model of the same architecture.
@@ -142,7 +155,7 @@ pub fn read(path: &Path) -> Result<(Card, StateDict)> {
 /// # Errors
 /// A damaged file, or weights of other names or shapes; the model is then as it was.
 pub fn load_weights(path: &Path, model: &dyn Forward) -> Result<()> {
-    let (state, _) = load_safetensors(path)?;
+    let (_, state, _) = read(path)?;
     model.load_state_dict(&state).map_err(|e| wrong(path, e))
 }
 

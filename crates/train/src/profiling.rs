@@ -86,9 +86,9 @@ impl Callback for Profiling<'_> {
         Ok(Flow::Continue)
     }
 
-    fn on_epoch(&mut self, at: &Progress) -> Result<()> {
+    fn on_epoch(&mut self, at: &Progress) -> Result<Flow> {
         self.begin(at);
-        Ok(())
+        Ok(Flow::Continue)
     }
 
     fn on_end(&mut self, at: &Progress) -> Result<()> {

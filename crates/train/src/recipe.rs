@@ -2,11 +2,14 @@
 
 use crate::datasets;
 use crate::error::{Result, TrainError, did_you_mean};
+use crate::objective::Objective;
+use crate::practice::Training;
 use crate::schedule::Schedule;
 use crate::settings;
 use gradus_models::Architecture;
+use gradus_nn::Forward;
 use gradus_nn::losses::{cross_entropy, nll_loss};
-use gradus_nn::optim::{Adam, AdamW, Optimizer, Sgd};
+use gradus_nn::optim::{Adam, AdamW, Optimizer, ParamGroup, Sgd};
 use gradus_tensor::Tensor;
 use serde::{Deserialize, Serialize};
 use std::path::Path;
@@ -48,6 +51,9 @@ pub struct Recipe {
     pub optimizer: OptimizerConfig,
     /// How the learning rate changes.
     pub schedule: Schedule,
+    /// What is added to plain training.
+    #[serde(default)]
+    pub training: Training,
 }
 
 /// A classification loss.
@@ -278,6 +284,7 @@ impl Recipe {
             table.insert(key.into(), Value::Integer(default));
         }
         table.insert("loss".into(), Value::String("cross-entropy".into()));
+        table.insert("training".into(), Value::try_from(Training::default()).expect("settings are plain values"));
         let leaves = settings::leaves(&given);
         for (section, fallback) in [("model", ""), ("data", ""), ("optimizer", "adamw"), ("schedule", "constant")] {
             let choice = given.get(section).and_then(|s| s.get("name")).and_then(Value::as_str);
@@ -293,6 +300,26 @@ impl Recipe {
         let recipe = still_a_recipe(&table, "name")?;
         recipe.check()?;
         Ok(recipe)
+    }
+
+    /// The optimiser over the parameters of `model`, with the rates of its layers.
+    ///
+    /// # Errors
+    /// If a layer is named that the model lacks.
+    pub(crate) fn optimizer(&self, model: &dyn Forward) -> Result<Box<dyn Optimizer>> {
+        let mut groups = self.training.rates(model)?.into_iter();
+        let (_, first) = groups.next().expect("the first group is always there");
+        let mut optimizer = self.optimizer.init(first);
+        let lr = self.optimizer.lr();
+        groups.for_each(|(factor, params)| optimizer.add_param_group(ParamGroup::new(params).lr(lr * factor)));
+        Ok(optimizer)
+    }
+
+    /// What is minimised while `model` is trained.
+    pub(crate) fn objective(&self, model: &dyn Forward) -> Objective {
+        let Training { label_smoothing, l1, l2, .. } = self.training;
+        let weights = model.parameters().into_iter().filter(|p| p.rank() > 1 && p.requires_grad()).collect();
+        Objective { label_smoothing, l1, l2, weights, ..Objective::new(self.loss) }
     }
 
     /// The resolved recipe as TOML; it can be run again as a recipe file.
@@ -314,7 +341,8 @@ impl Recipe {
         if self.batch_size == 0 {
             return wrong("batch_size", "at least 1", &self.batch_size);
         }
-        self.optimizer.check().and_then(|()| self.schedule.check()).map_err(TrainError::Recipe)?;
+        let parts = self.optimizer.check().and_then(|()| self.schedule.check()).and_then(|()| self.training.check());
+        parts.map_err(TrainError::Recipe)?;
         if !(self.data.validation > 0.0 && self.data.validation < 1.0) {
             return wrong("data.validation", "between 0 and 1", &self.data.validation);
         }
@@ -458,6 +486,9 @@ mod tests {
             ("seed=-1", "setting `seed`"),
             ("optimizer.lr=inf", "`optimizer.lr`: must be above 0 and finite"),
             ("optimizer.betas=[0.9, 1]", "`optimizer.betas`: must be at least 0 and below 1, got 1"),
+            ("training.ema=1", "`training.ema`: must be at least 0 and below 1"),
+            ("training.clip_norm=-1", "`training.clip_norm`: must be at least 0"),
+            ("training.layer_rates=[\"fc1\"]", "`training.layer_rates`: must be a list such as"),
             ("schedule.floor=-1", "`schedule.floor`: must be"),
         ] {
             assert!(error(&[setting]).contains(says), "{setting}: {}", error(&[setting]));

@@ -1,19 +1,28 @@
 //! From a recipe to a finished run directory, and back from a run directory to a model.
 
+use crate::adversarial::{self, RobustnessReport};
 use crate::callback::Callback;
-use crate::checkpoint::{self, Card};
+use crate::checkpoint::{self, Card, Preprocess};
 use crate::datasets::{self, Splits};
 use crate::error::{Result, TrainError};
-use crate::metrics::Confusion;
+use crate::evaluation::Measured;
+use crate::hints::{Given, Hints};
+use crate::lr_finder::{FindLr, LrSweep};
+use crate::metrics::EpochMetrics;
+use crate::objective::Objective;
 use crate::plots;
 use crate::profiling::Profiling;
 use crate::recipe::Recipe;
+use crate::report;
 use crate::run_dir::RunDir;
+use crate::snapshot::Snapshot;
 use crate::trainer::{self, Trainer};
-use crate::watchers::{BEST, Checkpoints, Interrupt, MetricsLog, NanGuard, Report, best_epoch};
-use gradus_data::Dataset;
+use crate::transfer;
+use crate::watchers::{BEST, Checkpoints, Interrupt, LAST, MetricsLog, NanGuard, Report, best_epoch};
+use gradus_data::{DataLoader, Dataset};
 use gradus_models::Architecture;
 use gradus_nn::Forward;
+use gradus_nn::utils::{AveragedModel, random_restarts};
 use serde::{Deserialize, Serialize};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -24,6 +33,13 @@ use std::time::Instant;
 pub const CONFIG: &str = "config.toml";
 /// The file of the final numbers in a run directory.
 pub const SUMMARY: &str = "summary.json";
+/// The file with version, machine and seed.
+pub const ENVIRONMENT: &str = "environment.json";
+/// The page that shows the run.
+pub const REPORT: &str = "report.html";
+/// The first and the last rate that [`find_lr`] tries, and its steps.
+const SWEEP: [f64; 2] = [1e-6, 10.0];
+const SWEEP_STEPS: usize = 150;
 
 /// The final numbers of a run.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -63,6 +79,8 @@ pub struct Watch {
     pub interrupt: Arc<AtomicBool>,
     /// How many steps are profiled after the first two.
     pub profile: Option<usize>,
+    /// Whether rules of thumb that the run breaks are said.
+    pub hints: bool,
 }
 
 /// Trains as `recipe` says, in a new directory under `out`.
@@ -70,65 +88,249 @@ pub struct Watch {
 /// # Errors
 /// Unreadable data, an unwritable directory, a loss that is no number.
 pub fn train(recipe: &Recipe, out: &Path, watch: Watch) -> Result<Summary> {
-    let start = Instant::now();
-    let splits = datasets::load(&recipe.data, recipe.batch_size, recipe.seed)?;
-    gradus_tensor::manual_seed(recipe.seed);
-    let model = gradus_models::build(&recipe.model).map_err(|e| TrainError::Recipe(e.to_string()))?;
+    // What is wrong with the data or the model is said before there is a directory.
+    let prepared = Prepared::new(recipe)?;
     let dir = RunDir::create(out, &recipe.name)?;
     dir.write(CONFIG, recipe.to_toml())?;
-    eprintln!("{}", opening(recipe, &*model, &splits, &dir));
-    let card = Card::new(recipe, &splits);
-    let report = Report::new();
-    let profiling = watch.profile.map(|steps| Profiling::new(&dir, steps, report.printer()));
-    let mut trainer = Trainer {
-        model: &*model,
-        optimizer: recipe.optimizer.init(model.parameters()),
-        loss: recipe.loss,
-        schedule: recipe.schedule.clone(),
-        epochs: recipe.epochs,
-        callbacks: vec![
-            Box::new(NanGuard { dir: &dir }),
-            Box::new(MetricsLog { dir: &dir }),
-            Box::new(Checkpoints { dir: &dir, card }),
-            Box::new(report),
-            Box::new(Interrupt { flag: watch.interrupt }),
-        ],
-    };
-    trainer.callbacks.extend(profiling.map(|p| Box::new(p) as Box<dyn Callback + '_>));
-    let done = trainer.fit(&splits.train, &splits.validation)?;
-    let best = best_epoch(&done.history);
-    let mut summary = Summary {
-        recipe: recipe.name.clone(),
-        model: recipe.model.name.clone(),
-        parameters: model.num_parameters(),
-        seed: recipe.seed,
-        epochs: done.history.len(),
-        best_epoch: best.map(|i| i + 1),
-        val_accuracy: best.map(|i| done.history[i].val_accuracy),
-        test_accuracy: None,
-        test_loss: None,
-        examples: [splits.train.dataset().len(), splits.validation.dataset().len(), splits.test.dataset().len()],
-        seconds: 0.0,
-        run_dir: dir.path().to_path_buf(),
-        interrupted: done.stopped,
-    };
-    let title = format!("{}: {}", recipe.name, recipe.model.name);
-    if best.is_some() {
-        dir.write("curves.svg", plots::curves_svg(&title, &done.history, best.map_or(0, |i| i + 1)))?;
+    prepared.carry_out(dir, None, watch)
+}
+
+/// Trains `runs` times with seeds that follow each other, each in a directory of its own, and returns the run with the
+/// best validation accuracy: a way out of local minima. Ctrl-C ends the run that is going, and no other begins.
+///
+/// # Errors
+/// Those of [`train`], of the first run that has one.
+///
+/// # Panics
+/// If `runs` is 0.
+pub fn restarts(recipe: &Recipe, out: &Path, runs: u64, watch: &Watch) -> Result<Summary> {
+    let mut failed = None;
+    let seeds = (0..runs).map(|i| recipe.seed + i);
+    let mut ended = false;
+    let best = random_restarts(seeds, |seed| {
+        if ended {
+            return (f64::NAN, None);
+        }
+        let run = train(&Recipe { seed, ..recipe.clone() }, out, watch.clone());
+        ended = run.as_ref().map_or(true, |s| s.interrupted);
+        match run {
+            Ok(s) => (1.0 - s.val_accuracy.unwrap_or(f64::NAN), Some(s)),
+            Err(e) => {
+                failed = Some(e);
+                (f64::NAN, None)
+            }
+        }
+    });
+    match (failed, best.value) {
+        (None, Some(summary)) => Ok(summary),
+        (Some(e), _) => Err(e),
+        (None, None) => unreachable!("the first run gave a summary or an error"),
     }
-    if !done.stopped {
-        checkpoint::load_weights(&dir.file(BEST), &*model)?;
-        let (seen, confusion) = trainer::test(&*model, recipe.loss, &splits.test, splits.classes.len())?;
-        dir.write(
-            "confusion.svg",
-            plots::confusion_svg(&format!("{title}, test examples"), &confusion, &splits.classes),
-        )?;
-        summary.test_accuracy = Some(seen.accuracy());
-        summary.test_loss = Some(seen.loss());
+}
+
+/// Goes on with a run that was interrupted or killed, as if it had never been: the weights become the same to the bit.
+/// A run that is finished is left as it is.
+///
+/// # Errors
+/// A path that is no run, a run that is still going, a damaged checkpoint, and those of [`train`].
+pub fn resume(path: &Path, data: Option<&Path>, watch: Watch) -> Result<Summary> {
+    let dir = RunDir::open(path)?;
+    let mut recipe = dir.recipe()?;
+    if let Some(data) = data {
+        recipe.data.dir = data.display().to_string();
     }
-    summary.seconds = start.elapsed().as_secs_f64();
-    dir.write(SUMMARY, serde_json::to_string_pretty(&summary).expect("a summary is plain values") + "\n")?;
-    Ok(summary)
+    if let Some(summary) = dir.summary()?.filter(|s| !s.interrupted) {
+        eprintln!("the run {} is finished already", dir.path().display());
+        return Ok(summary);
+    }
+    let prepared = Prepared::new(&recipe)?;
+    let last = dir.file(LAST);
+    // A run that was killed before its first checkpoint begins anew.
+    let snapshot = match last.exists() {
+        false => None,
+        true => {
+            let (card, weights, snapshot) = checkpoint::read(&last)?;
+            expect_architecture(&last, &card.recipe.model, &recipe.model)?;
+            let wrong = |reason: String| TrainError::Checkpoint { path: last.clone(), reason };
+            prepared.model.load_state_dict(&weights).map_err(|e| wrong(e.to_string()))?;
+            Some(
+                snapshot
+                    .ok_or_else(|| wrong("it holds weights alone, so training cannot go on from it".to_string()))?,
+            )
+        }
+    };
+    prepared.carry_out(dir, snapshot, watch)
+}
+
+/// A recipe with its data read and its model built.
+struct Prepared<'r> {
+    recipe: &'r Recipe,
+    splits: Splits,
+    model: Box<dyn Forward>,
+    start: Instant,
+}
+
+impl<'r> Prepared<'r> {
+    fn new(recipe: &'r Recipe) -> Result<Prepared<'r>> {
+        let start = Instant::now();
+        let splits = datasets::load(&recipe.data, recipe.batch_size, recipe.seed)?;
+        gradus_tensor::manual_seed(recipe.seed);
+        let model = gradus_models::build(&recipe.model).map_err(|e| TrainError::Recipe(e.to_string()))?;
+        if !recipe.training.init_from.is_empty() {
+            transfer::init_from(&*model, Path::new(&recipe.training.init_from), &recipe.training.new_layers)?;
+        }
+        recipe.training.freeze(&*model)?;
+        Ok(Prepared { recipe, splits, model, start })
+    }
+
+    /// Trains, measures and leaves the results in `dir`.
+    fn carry_out(self, dir: RunDir, snapshot: Option<Snapshot>, watch: Watch) -> Result<Summary> {
+        let _lock = dir.lock()?;
+        let (recipe, model) = (self.recipe, &*self.model);
+        let environment: serde_json::Map<_, _> =
+            report::environment(recipe.seed).into_iter().map(|(k, v)| (k, v.into())).collect();
+        dir.write(ENVIRONMENT, serde_json::to_string_pretty(&environment).expect("it is plain text") + "\n")?;
+        eprintln!("{}", opening(recipe, model, &self.splits, &dir));
+        let given = Given::default();
+        let trainer = Trainer {
+            callbacks: self.callbacks(&dir, &watch, &given),
+            epochs: recipe.epochs,
+            resume: snapshot,
+            ..self.trainer()?
+        };
+        let done = trainer.fit(&self.splits.train, &self.splits.validation)?;
+        let hints = given.borrow();
+        self.finish(&dir, &done.history, done.stopped, &hints)
+    }
+
+    /// What learns, without anything that watches.
+    fn trainer(&self) -> Result<Trainer<'_>> {
+        let (recipe, model) = (self.recipe, &*self.model);
+        let training = &recipe.training;
+        Ok(Trainer {
+            model,
+            optimizer: recipe.optimizer(model)?,
+            objective: Objective { teacher: transfer::teacher(recipe, &self.splits)?, ..recipe.objective(model) },
+            schedule: recipe.schedule.clone(),
+            epochs: recipe.epochs,
+            accumulate: training.accumulate,
+            average: (training.ema > 0.0).then(|| AveragedModel::ema(model, training.ema)),
+            resume: None,
+            callbacks: vec![],
+        })
+    }
+
+    /// Who watches, in the order in which they are called.
+    fn callbacks<'a>(&'a self, dir: &'a RunDir, watch: &Watch, given: &Given) -> Vec<Box<dyn Callback + 'a>> {
+        let recipe = self.recipe;
+        let report = Report::new();
+        let mut list: Vec<Box<dyn Callback + 'a>> = vec![Box::new(NanGuard { dir })];
+        if watch.hints {
+            let mut hints = Hints::new(self.splits.classes.len(), given.clone(), report.printer());
+            hints.before(recipe, &self.splits, &*self.model);
+            list.push(Box::new(hints));
+        }
+        // What ends the run comes before the checkpoints, so that they say that it has ended.
+        list.extend(recipe.training.callbacks().into_iter().map(|c| c as Box<dyn Callback>));
+        list.push(Box::new(MetricsLog { dir }));
+        let card = Card::new(recipe, &self.splits);
+        list.push(Box::new(Checkpoints { dir, card, every: recipe.training.checkpoint_steps }));
+        let profiling = watch.profile.map(|steps| Profiling::new(dir, steps, report.printer()));
+        list.push(Box::new(report));
+        list.push(Box::new(Interrupt { flag: watch.interrupt.clone() }));
+        list.extend(profiling.map(|p| Box::new(p) as Box<dyn Callback + 'a>));
+        list
+    }
+
+    /// Measures the best epoch on the test examples, and writes the summary, the pictures and the report.
+    fn finish(&self, dir: &RunDir, history: &[EpochMetrics], stopped: bool, hints: &[String]) -> Result<Summary> {
+        let (recipe, splits, model) = (self.recipe, &self.splits, &*self.model);
+        let best = best_epoch(history);
+        let mut summary = Summary {
+            recipe: recipe.name.clone(),
+            model: recipe.model.name.clone(),
+            parameters: model.num_parameters(),
+            seed: recipe.seed,
+            epochs: history.len(),
+            best_epoch: best.map(|i| i + 1),
+            val_accuracy: best.map(|i| history[i].val_accuracy),
+            test_accuracy: None,
+            test_loss: None,
+            examples: [&splits.train, &splits.validation, &splits.test].map(|part| part.dataset().len()),
+            seconds: 0.0,
+            run_dir: dir.path().to_path_buf(),
+            interrupted: stopped,
+        };
+        let title = format!("{}: {}", recipe.name, recipe.model.name);
+        let mut pictures = Vec::new();
+        if best.is_some() {
+            let svg = plots::curves_svg(&title, history, best.map_or(0, |i| i + 1));
+            dir.write("curves.svg", &svg)?;
+            pictures.push(("Curves", svg));
+        }
+        if !stopped {
+            checkpoint::load_weights(&dir.file(BEST), model)?;
+            let measured = measure(model, recipe, &splits.test, &splits.classes, &splits.preprocess)?;
+            let svg = plots::confusion_svg(
+                &format!("{title}, test examples"),
+                &measured.classification.confusion(),
+                &splits.classes,
+            );
+            dir.write("confusion.svg", &svg)?;
+            pictures.push(("Test examples", svg));
+            pictures.push(("Worst mistakes", measured.mistakes_svg(&title)));
+            summary.test_accuracy = Some(measured.accuracy());
+            summary.test_loss = Some(measured.loss);
+        }
+        summary.seconds = self.start.elapsed().as_secs_f64();
+        let page = report::Report {
+            summary: &summary,
+            config: &recipe.to_toml(),
+            environment: &report::environment(recipe.seed),
+            history,
+            pictures: &pictures,
+            hints,
+        };
+        dir.write(REPORT, page.html())?;
+        dir.write(SUMMARY, serde_json::to_string_pretty(&summary).expect("a summary is plain values") + "\n")?;
+        Ok(summary)
+    }
+}
+
+/// Tries rates that rise from step to step on a fresh model, without keeping anything.
+///
+/// # Errors
+/// Unreadable data, layers that the model lacks.
+pub fn find_lr(recipe: &Recipe) -> Result<LrSweep> {
+    let prepared = Prepared::new(recipe)?;
+    let finder = FindLr::new(SWEEP, SWEEP_STEPS);
+    let sweep = finder.sweep.clone();
+    let steps_per_epoch = prepared.splits.train.num_batches().div_ceil(recipe.training.accumulate).max(1);
+    let trainer = Trainer {
+        callbacks: vec![Box::new(finder)],
+        epochs: SWEEP_STEPS.div_ceil(steps_per_epoch) + 1,
+        ..prepared.trainer()?
+    };
+    trainer.fit(&prepared.splits.train, &prepared.splits.validation)?;
+    Ok(sweep.take())
+}
+
+/// A model on test examples.
+fn measure(
+    model: &dyn Forward,
+    recipe: &Recipe,
+    test: &DataLoader,
+    classes: &[String],
+    preprocess: &Preprocess,
+) -> Result<Measured> {
+    let (seen, classification) = trainer::test(model, recipe.loss, test, classes.len())?;
+    Ok(Measured {
+        loss: seen.loss(),
+        classification,
+        classes: classes.to_vec(),
+        inputs: test.dataset().inputs().clone(),
+        preprocess: preprocess.clone(),
+    })
 }
 
 fn opening(recipe: &Recipe, model: &dyn Forward, splits: &Splits, dir: &RunDir) -> String {
@@ -154,19 +356,6 @@ pub struct Trained {
     pub checkpoint: PathBuf,
 }
 
-/// The measurements of a model on test examples.
-#[derive(Clone, Debug, PartialEq)]
-pub struct Measured {
-    /// Part of the examples classified rightly.
-    pub accuracy: f64,
-    /// Mean loss of an example.
-    pub loss: f64,
-    /// How many examples there were.
-    pub examples: usize,
-    /// Who was taken for whom.
-    pub confusion: Confusion,
-}
-
 impl Trained {
     /// Opens the best checkpoint of a run directory (the last, if no epoch was finished), or a checkpoint file.
     ///
@@ -177,18 +366,15 @@ impl Trained {
             return Trained::from_checkpoint(path);
         }
         let dir = RunDir::open(path)?;
-        let name = if dir.file(BEST).exists() { BEST } else { crate::watchers::LAST };
-        let config = dir.file(CONFIG);
-        let text = std::fs::read_to_string(&config).map_err(TrainError::io("read the run's recipe", &config))?;
-        let recipe = Recipe::parse(&text, &[] as &[&str])
-            .map_err(|e| TrainError::Input(format!("`{}`: {e}", config.display())))?;
+        let name = if dir.file(BEST).exists() { BEST } else { LAST };
+        let recipe = dir.recipe()?;
         let trained = Trained::from_checkpoint(&dir.file(name))?;
         expect_architecture(&trained.checkpoint, &trained.card.recipe.model, &recipe.model)?;
         Ok(trained)
     }
 
     fn from_checkpoint(path: &Path) -> Result<Trained> {
-        let (card, state) = checkpoint::read(path)?;
+        let (card, state, _) = checkpoint::read(path)?;
         let wrong = |reason: String| TrainError::Checkpoint { path: path.to_path_buf(), reason };
         let model = gradus_models::build(&card.recipe.model).map_err(|e| wrong(e.to_string()))?;
         model.load_state_dict(&state).map_err(|e| wrong(e.to_string()))?;
@@ -206,8 +392,21 @@ impl Trained {
             config.dir = dir.display().to_string();
         }
         let test = datasets::load_test(&config, &self.card.preprocess)?;
-        let (seen, confusion) = trainer::test(&*self.model, self.card.recipe.loss, &test, self.card.classes.len())?;
-        Ok(Measured { accuracy: seen.accuracy(), loss: seen.loss(), examples: seen.examples(), confusion })
+        measure(&*self.model, &self.card.recipe, &test, &self.card.classes, &self.card.preprocess)
+    }
+
+    /// Attacks the first `most` test examples that were measured.
+    ///
+    /// # Errors
+    /// If a size is negative or not finite.
+    pub fn robustness(
+        &self,
+        measured: &Measured,
+        epsilons: &[f64],
+        steps: usize,
+        most: usize,
+    ) -> Result<RobustnessReport> {
+        adversarial::robustness(&*self.model, self.card.recipe.loss, measured, epsilons, steps, most)
     }
 }
 

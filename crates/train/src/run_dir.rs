@@ -1,8 +1,10 @@
 //! Run directories and files that are either whole or absent.
 
 use crate::error::{Result, TrainError};
+use crate::recipe::Recipe;
+use crate::run::{CONFIG, SUMMARY, Summary};
 use gradus_tensor::io::atomic_write;
-use std::fs;
+use std::fs::{self, File, TryLockError};
 use std::io::{self, Write};
 use std::path::{Path, PathBuf};
 
@@ -44,6 +46,46 @@ impl RunDir {
         Ok(RunDir { path: path.to_path_buf() })
     }
 
+    /// The recipe of the run.
+    ///
+    /// # Errors
+    /// If its file is missing or is no recipe.
+    pub fn recipe(&self) -> Result<Recipe> {
+        let config = self.file(CONFIG);
+        let text = fs::read_to_string(&config).map_err(TrainError::io("read the run's recipe", &config))?;
+        Recipe::parse(&text, &[] as &[&str]).map_err(|e| TrainError::Input(format!("`{}`: {e}", config.display())))
+    }
+
+    /// The final numbers, if the run has got so far.
+    ///
+    /// # Errors
+    /// If the file is there and cannot be understood.
+    pub fn summary(&self) -> Result<Option<Summary>> {
+        let path = self.file(SUMMARY);
+        let text = match fs::read_to_string(&path) {
+            Err(e) if e.kind() == io::ErrorKind::NotFound => return Ok(None),
+            other => other.map_err(TrainError::io("read", &path))?,
+        };
+        let wrong = |e| TrainError::Input(format!("`{}` is no summary of a run: {e}", path.display()));
+        serde_json::from_str(&text).map(Some).map_err(wrong)
+    }
+
+    /// Keeps other processes from writing to the run until the file is dropped or the process ends, however it ends.
+    ///
+    /// # Errors
+    /// If another process has the run, or its recipe cannot be opened.
+    pub fn lock(&self) -> Result<File> {
+        let config = self.file(CONFIG);
+        let file = File::open(&config).map_err(TrainError::io("open", &config))?;
+        match file.try_lock() {
+            Err(TryLockError::WouldBlock) => {
+                Err(TrainError::Input(format!("the run `{}` is still going in another process", self.path.display())))
+            }
+            // A file system that has no locks is no reason not to train.
+            _ => Ok(file),
+        }
+    }
+
     /// Where the directory is.
     pub fn path(&self) -> &Path {
         &self.path
@@ -59,9 +101,16 @@ impl RunDir {
     /// # Errors
     /// If it cannot be written.
     pub fn write(&self, name: &str, bytes: impl AsRef<[u8]>) -> Result<()> {
-        let path = self.file(name);
-        atomic_write(&path, |file| file.write_all(bytes.as_ref())).map_err(TrainError::io("write", &path))
+        write_file(&self.file(name), bytes)
     }
+}
+
+/// Writes a file; a reader, or a crash, sees the old content or the new, never a part.
+///
+/// # Errors
+/// If it cannot be written.
+pub fn write_file(path: &Path, bytes: impl AsRef<[u8]>) -> Result<()> {
+    atomic_write(path, |file| file.write_all(bytes.as_ref())).map_err(TrainError::io("write", path))
 }
 
 /// The highest number among the entries of `parent` called `<name>-<number>`, or 0.

@@ -2,13 +2,17 @@
 
 use crate::callback::{Batch, Callback, Flow, Progress};
 use crate::error::Result;
-use crate::metrics::{Confusion, EpochMetrics, Running};
+use crate::metrics::{Classification, EpochMetrics, Running};
+use crate::objective::Objective;
 use crate::recipe::Loss;
 use crate::schedule::Schedule;
+use crate::snapshot::Snapshot;
 use gradus_data::DataLoader;
 use gradus_nn::Forward;
 use gradus_nn::optim::Optimizer;
-use gradus_tensor::{Tensor, no_grad, profiler::record_function};
+use gradus_nn::utils::AveragedModel;
+use gradus_tensor::{DType, Tensor, no_grad, profiler::record_function};
+use std::cell::RefCell;
 use std::time::Instant;
 
 /// A model, how it learns, and who watches.
@@ -18,11 +22,17 @@ pub struct Trainer<'a> {
     /// The optimiser over its parameters; its learning rate is the base of the schedule.
     pub optimizer: Box<dyn Optimizer>,
     /// What is minimised.
-    pub loss: Loss,
+    pub objective: Objective,
     /// The learning-rate schedule.
     pub schedule: Schedule,
     /// Passes over the training examples.
     pub epochs: usize,
+    /// Batches whose gradients make one step.
+    pub accumulate: usize,
+    /// An average of the weights, which is what is measured and kept as the best.
+    pub average: Option<AveragedModel>,
+    /// Where an earlier run was cut off, to go on from there.
+    pub resume: Option<Snapshot>,
     /// Whatever else should happen, in this order.
     pub callbacks: Vec<Box<dyn Callback + 'a>>,
 }
@@ -31,70 +41,127 @@ impl<'a> Trainer<'a> {
     /// Trains for `epochs` passes over `train`, measuring on `validation` after each.
     ///
     /// # Errors
-    /// Whatever a callback ends the run with.
-    pub fn fit(&mut self, train: &DataLoader, validation: &DataLoader) -> Result<Progress<'a>> {
-        let base_lr = self.optimizer.lr();
-        let mut at = self.start(train.num_batches());
-        self.callbacks.iter_mut().try_for_each(|c| c.on_start(&at))?;
-        while at.epoch < at.epochs && !at.stopped {
-            at.begin_epoch();
-            self.model.train();
-            for batch in train.epoch(at.epoch) {
+    /// A batch that cannot be read, whatever a callback ends the run with, a snapshot that does not fit.
+    pub fn fit(self, train: &DataLoader, validation: &DataLoader) -> Result<Progress<'a>> {
+        let Trainer { model, optimizer, objective, schedule, epochs, accumulate, average, resume, mut callbacks } =
+            self;
+        let (base_lr, batches) = (optimizer.lr(), train.num_batches());
+        let mut at = Progress::new(model, objective.loss, optimizer, average, epochs, batches.div_ceil(accumulate));
+        resume.map_or(Ok(()), |snapshot| snapshot.restore(&mut at))?;
+        each(&mut callbacks, &mut at, |c, at| c.on_start(at).map(|()| Flow::Continue))?;
+        while at.epoch < at.epochs && at.goes_on() {
+            let done = at.begin_epoch();
+            model.train();
+            for (i, batch) in (done..).zip(train.epoch_from(at.epoch, done)) {
                 let (images, labels) = batch?;
-                let done = at.step as f64 / at.steps_per_epoch as f64;
-                at.lr = base_lr * self.schedule.factor(done, at.epochs);
-                self.optimizer.set_lr(at.lr);
-                self.optimizer.zero_grad();
-                let outputs = named("forward", || self.model.forward(&images));
-                let loss = named("loss", || self.loss.of(&outputs, &labels));
+                let group = accumulate.min(batches - i / accumulate * accumulate); // batches of this step
+                if i.is_multiple_of(accumulate) {
+                    at.set_rates(&schedule, base_lr);
+                    at.optimizer.borrow().zero_grad();
+                }
+                let (images, labels) = callbacks.iter_mut().fold((images, labels), |(x, y), c| c.on_batch(&at, x, y));
+                let outputs = named("forward", || model.forward(&images));
+                let loss = named("loss", || objective.of(&images, &outputs, &labels));
                 let batch = Batch { images: &images, labels: &labels, loss: loss.item_f64() };
                 let right = named("metrics", || correct(&outputs, &labels));
                 at.running.add(batch.loss, right, images.size(0));
-                self.callbacks.iter_mut().try_for_each(|c| c.on_loss(&at, &batch))?;
-                loss.backward();
-                self.optimizer.step();
-                at.step += 1;
-                for c in &mut self.callbacks {
-                    at.stopped |= c.on_step(&at)? == Flow::Stop;
+                callbacks.iter_mut().try_for_each(|c| c.on_loss(&at, &batch))?;
+                (if group > 1 { loss / group as f64 } else { loss }).backward();
+                at.batch = i + 1;
+                let whole = at.batch.is_multiple_of(accumulate) || at.batch == batches;
+                callbacks.iter_mut().try_for_each(|c| c.on_backward(&at, whole))?;
+                if whole {
+                    at.optimizer.borrow_mut().step();
+                    at.step += 1;
+                    each(&mut callbacks, &mut at, |c, at| c.on_step(at))?;
                 }
-                if at.stopped {
+                if !at.goes_on() {
                     break;
                 }
             }
             if !at.stopped {
-                at.end_epoch(&evaluate(self.model, self.loss, validation, |_, _| ())?);
-                self.callbacks.iter_mut().try_for_each(|c| c.on_epoch(&at))?;
+                at.end_epoch(&at.averaged(|| evaluate(model, objective.loss, validation, |_, _| ()))?);
+                each(&mut callbacks, &mut at, |c, at| c.on_epoch(at))?;
             }
         }
-        self.callbacks.iter_mut().try_for_each(|c| c.on_end(&at))?;
+        each(&mut callbacks, &mut at, |c, at| c.on_end(at).map(|()| Flow::Continue))?;
         Ok(at)
     }
+}
 
-    fn start(&self, steps_per_epoch: usize) -> Progress<'a> {
+/// Calls every callback in turn and notes what it wants.
+fn each<'a>(
+    callbacks: &mut [Box<dyn Callback + 'a>],
+    at: &mut Progress,
+    call: impl Fn(&mut dyn Callback, &Progress) -> Result<Flow>,
+) -> Result<()> {
+    for c in callbacks {
+        match call(&mut **c, at)? {
+            Flow::Continue => (),
+            Flow::Stop => at.stopped = true,
+            Flow::Finish => at.finished = true,
+        }
+    }
+    Ok(())
+}
+
+impl<'a> Progress<'a> {
+    /// A run before its first step.
+    fn new(
+        model: &'a dyn Forward,
+        loss: Loss,
+        optimizer: Box<dyn Optimizer>,
+        average: Option<AveragedModel>,
+        epochs: usize,
+        steps_per_epoch: usize,
+    ) -> Progress<'a> {
         Progress {
-            model: self.model,
-            loss: self.loss,
+            model,
+            loss,
             epoch: 0,
-            epochs: self.epochs,
+            epochs,
+            batch: 0,
             step: 0,
             steps_per_epoch,
-            lr: self.optimizer.lr(),
+            lr: optimizer.lr(),
+            optimizer: RefCell::new(optimizer),
+            average: RefCell::new(average),
             running: Running::default(),
             epoch_start: Instant::now(),
             history: Vec::new(),
             stopped: false,
+            finished: false,
         }
     }
-}
 
-impl Progress<'_> {
-    fn begin_epoch(&mut self) {
+    /// Whether there is another step.
+    fn goes_on(&self) -> bool {
+        !self.stopped && !self.finished
+    }
+
+    /// Begins the next epoch, or goes on with one that was cut off; returns how many of its batches are done.
+    fn begin_epoch(&mut self) -> usize {
         self.epoch += 1;
-        self.running = Running::default();
         self.epoch_start = Instant::now();
+        if self.batch == 0 {
+            self.running = Running::default();
+        }
+        self.batch
+    }
+
+    /// Sets the learning rate, and the momentum if the schedule has one, of the next step.
+    fn set_rates(&mut self, schedule: &Schedule, base: f64) {
+        let rates = schedule.rates(self.step, self.steps_per_epoch, self.epochs, &self.history);
+        self.lr = base * rates.factor;
+        let mut optimizer = self.optimizer.borrow_mut();
+        optimizer.set_lr(self.lr);
+        if let (Some(momentum), Some(_)) = (rates.momentum, optimizer.current_momentum()) {
+            optimizer.set_momentum(momentum);
+        }
     }
 
     fn end_epoch(&mut self, validation: &Running) {
+        self.batch = 0;
         self.history.push(EpochMetrics {
             epoch: self.epoch,
             lr: self.lr,
@@ -108,7 +175,7 @@ impl Progress<'_> {
     }
 }
 
-/// Loss and accuracy of `model`, in evaluation mode and without a graph; `each` sees every (truth, prediction).
+/// Loss and accuracy of `model`, in evaluation mode and without a graph; `each` sees every batch's outputs and labels.
 ///
 /// # Errors
 /// If a batch cannot be read.
@@ -116,7 +183,7 @@ pub fn evaluate(
     model: &dyn Forward,
     loss: Loss,
     data: &DataLoader,
-    mut each: impl FnMut(usize, usize),
+    mut each: impl FnMut(&Tensor, &Tensor),
 ) -> Result<Running> {
     model.eval();
     let mut seen = Running::default();
@@ -124,24 +191,25 @@ pub fn evaluate(
         for batch in data.epoch(0) {
             let (images, labels) = batch?;
             let outputs = model.forward(&images);
-            let predicted = outputs.argmax(1, false).to_vec::<i64>();
-            let truth = labels.to_vec::<i64>();
-            let right = predicted.iter().zip(&truth).filter(|(p, t)| p == t).count();
-            seen.add(loss.of(&outputs, &labels).item_f64(), right, truth.len());
-            truth.iter().zip(&predicted).for_each(|(&t, &p)| each(t as usize, p as usize));
+            seen.add(loss.of(&outputs, &labels).item_f64(), correct(&outputs, &labels), labels.size(0));
+            each(&outputs, &labels);
         }
         Ok(seen)
     })
 }
 
-/// As [`evaluate`], with the confusion matrix.
+/// As [`evaluate`], with the probabilities of each example.
 ///
 /// # Errors
 /// As [`evaluate`].
-pub fn test(model: &dyn Forward, loss: Loss, data: &DataLoader, classes: usize) -> Result<(Running, Confusion)> {
-    let mut confusion = Confusion::new(classes);
-    let seen = evaluate(model, loss, data, |truth, predicted| confusion.add(truth, predicted))?;
-    Ok((seen, confusion))
+pub fn test(model: &dyn Forward, loss: Loss, data: &DataLoader, classes: usize) -> Result<(Running, Classification)> {
+    let (mut truth, mut probabilities) = (Vec::new(), Vec::new());
+    let seen = evaluate(model, loss, data, |outputs, labels| {
+        truth.extend(labels.to_vec::<i64>().into_iter().map(|t| t as usize));
+        // Log-probabilities are their own log-softmax, so this is right for them as for logits.
+        probabilities.extend(outputs.to_dtype(DType::F64).softmax(1).to_vec::<f64>());
+    })?;
+    Ok((seen, Classification::new(truth, probabilities, classes)))
 }
 
 /// Runs `f` under a name that the profiler shows.
@@ -150,8 +218,9 @@ fn named<R>(name: &str, f: impl FnOnce() -> R) -> R {
     f()
 }
 
-/// How many rows of `outputs` [N, classes] are highest at their label.
+/// How many rows of `outputs` [N, classes] are highest at their label, or where their label's probability is highest.
 fn correct(outputs: &Tensor, labels: &Tensor) -> usize {
-    let predicted = outputs.detach().argmax(1, false).to_vec::<i64>();
-    predicted.iter().zip(labels.to_vec::<i64>()).filter(|(p, t)| **p == *t).count()
+    let classes = |t: &Tensor| t.detach().argmax(1, false).to_vec::<i64>();
+    let truth = if labels.dtype().is_float() { classes(labels) } else { labels.to_vec::<i64>() };
+    classes(outputs).iter().zip(truth).filter(|(p, t)| **p == *t).count()
 }

@@ -4,12 +4,17 @@ use crate::callback::{Batch, Callback, Flow, Progress};
 use crate::checkpoint::{self, Card};
 use crate::error::{Result, TrainError};
 use crate::metrics::EpochMetrics;
+use crate::run::CONFIG;
 use crate::run_dir::RunDir;
+use crate::snapshot;
+use crate::tensorboard::{Event, event_file};
+use gradus_nn::serialize::StateDict;
 use gradus_tensor::autograd::detect_anomaly;
 use indicatif::{ProgressBar, ProgressStyle};
 use std::io::IsTerminal;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::UNIX_EPOCH;
 
 /// The file of the checkpoint of the best epoch.
 pub const BEST: &str = "best.safetensors";
@@ -17,6 +22,10 @@ pub const BEST: &str = "best.safetensors";
 pub const LAST: &str = "last.safetensors";
 /// The file with one JSON line an epoch.
 pub const METRICS: &str = "metrics.jsonl";
+/// The same as a table.
+pub const METRICS_CSV: &str = "metrics.csv";
+/// The same for TensorBoard.
+pub const EVENTS: &str = "events.out.tfevents.gradus";
 
 /// The index of the epoch with the highest validation accuracy; the lower loss decides between equals.
 pub fn best_epoch(history: &[EpochMetrics]) -> Option<usize> {
@@ -81,8 +90,8 @@ impl Callback for Report {
         Ok(Flow::Continue)
     }
 
-    fn on_epoch(&mut self, at: &Progress) -> Result<()> {
-        let Some(m) = at.history.last() else { return Ok(()) };
+    fn on_epoch(&mut self, at: &Progress) -> Result<Flow> {
+        let Some(m) = at.history.last() else { return Ok(Flow::Continue) };
         let width = at.epochs.to_string().len();
         self.line(&format!(
             "epoch {:>width$}/{}  loss {:.4}  accuracy {:6.2} %  |  validation loss {:.4}  accuracy {:6.2} %  ({:.2} s)",
@@ -94,7 +103,7 @@ impl Callback for Report {
             100.0 * m.val_accuracy,
             m.seconds,
         ));
-        Ok(())
+        Ok(Flow::Continue)
     }
 
     fn on_end(&mut self, _: &Progress) -> Result<()> {
@@ -113,47 +122,100 @@ impl Drop for Report {
     }
 }
 
-/// Writes the finished epochs to `metrics.jsonl`.
+/// Writes the finished epochs to `metrics.jsonl`, `metrics.csv` and a file that TensorBoard reads.
 pub struct MetricsLog<'a> {
     /// Where the run is kept.
     pub dir: &'a RunDir,
 }
 
-impl Callback for MetricsLog<'_> {
-    fn on_epoch(&mut self, at: &Progress) -> Result<()> {
-        let line = |m| serde_json::to_string(m).expect("metrics are plain numbers") + "\n";
-        self.dir.write(METRICS, at.history.iter().map(line).collect::<String>())
+impl MetricsLog<'_> {
+    fn csv(history: &[EpochMetrics]) -> String {
+        let rows = history.iter().map(|m| METRICS_OF.map(|(_, of)| of(m).to_string()).join(",") + "\n");
+        METRICS_OF.map(|(name, _)| name).join(",") + "\n" + &rows.collect::<String>()
+    }
+
+    fn events(&self, at: &Progress) -> Vec<u8> {
+        // Times are counted from when the run was begun, also in a run that is continued.
+        let began = std::fs::metadata(self.dir.file(CONFIG)).and_then(|m| m.modified());
+        let began = began.ok().and_then(|t| t.duration_since(UNIX_EPOCH).ok()).map_or(0.0, |d| d.as_secs_f64());
+        let mut seconds = 0.0;
+        let event = |m: &EpochMetrics| {
+            seconds += m.seconds;
+            let scalars = METRICS_OF[1..].iter().map(|(name, of)| (name.to_string(), of(m))).collect();
+            Event { step: m.epoch as i64, wall_time: began + seconds, scalars }
+        };
+        event_file(&at.history.iter().map(event).collect::<Vec<_>>())
     }
 }
 
-/// Keeps the best epoch's weights and the last ones.
+/// A column of the metrics: its name and its value of an epoch.
+type Column = (&'static str, fn(&EpochMetrics) -> f64);
+
+/// The columns of the metrics.
+const METRICS_OF: [Column; 8] = [
+    ("epoch", |m| m.epoch as f64),
+    ("lr", |m| m.lr),
+    ("train_loss", |m| m.train_loss),
+    ("train_batch_loss", |m| m.train_batch_loss),
+    ("train_accuracy", |m| m.train_accuracy),
+    ("val_loss", |m| m.val_loss),
+    ("val_accuracy", |m| m.val_accuracy),
+    ("seconds", |m| m.seconds),
+];
+
+impl Callback for MetricsLog<'_> {
+    fn on_epoch(&mut self, at: &Progress) -> Result<Flow> {
+        let line = |m| serde_json::to_string(m).expect("metrics are plain numbers") + "\n";
+        self.dir.write(METRICS, at.history.iter().map(line).collect::<String>())?;
+        self.dir.write(METRICS_CSV, Self::csv(&at.history))?;
+        self.dir.write(EVENTS, self.events(at))?;
+        Ok(Flow::Continue)
+    }
+}
+
+/// Keeps the best epoch's weights, and with the last ones all that is needed to go on from there.
 ///
-/// `last` exists from the start, so a run that fails in its first epoch still leaves its initial weights.
+/// `last` exists from the start, so a run that fails in its first epoch still leaves its initial weights. The best is
+/// written first: a run that is cut off between the two makes the same best again.
 pub struct Checkpoints<'a> {
     /// Where the run is kept.
     pub dir: &'a RunDir,
     /// What is written beside the weights.
     pub card: Card,
+    /// Steps between two checkpoints within an epoch; 0 for none.
+    pub every: usize,
 }
 
 impl Checkpoints<'_> {
     fn save(&mut self, name: &str, at: &Progress) -> Result<()> {
         self.card.epoch = at.history.len();
         self.card.step = at.step;
-        checkpoint::save(&self.dir.file(name), at.model, &self.card)
+        let path = self.dir.file(name);
+        match name {
+            LAST => checkpoint::save(&path, at.model, &self.card, snapshot::entries(at)),
+            _ => at.averaged(|| checkpoint::save(&path, at.model, &self.card, StateDict::new())),
+        }
     }
 }
 
 impl Callback for Checkpoints<'_> {
     fn on_start(&mut self, at: &Progress) -> Result<()> {
-        self.save(LAST, at)
+        if at.step == 0 { self.save(LAST, at) } else { Ok(()) }
     }
 
-    fn on_epoch(&mut self, at: &Progress) -> Result<()> {
+    fn on_step(&mut self, at: &Progress) -> Result<Flow> {
+        if self.every > 0 && at.step.is_multiple_of(self.every) {
+            self.save(LAST, at)?;
+        }
+        Ok(Flow::Continue)
+    }
+
+    fn on_epoch(&mut self, at: &Progress) -> Result<Flow> {
         if best_epoch(&at.history) == Some(at.history.len() - 1) {
             self.save(BEST, at)?;
         }
-        self.save(LAST, at)
+        self.save(LAST, at)?;
+        Ok(Flow::Continue)
     }
 
     fn on_end(&mut self, at: &Progress) -> Result<()> {
@@ -190,12 +252,12 @@ impl Callback for NanGuard<'_> {
         Err(self.error(at, batch.loss, origin))
     }
 
-    fn on_epoch(&mut self, at: &Progress) -> Result<()> {
+    fn on_epoch(&mut self, at: &Progress) -> Result<Flow> {
         match at.history.last() {
             Some(m) if !m.val_loss.is_finite() => {
                 Err(self.error(at, m.val_loss, "on the validation examples".to_string()))
             }
-            _ => Ok(()),
+            _ => Ok(Flow::Continue),
         }
     }
 }

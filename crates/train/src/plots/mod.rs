@@ -1,4 +1,11 @@
-//! Charts of a run as SVG: loss and accuracy by epoch, and the confusion matrix.
+//! Charts of a run as SVG: loss and accuracy by epoch, the confusion matrix, lines, pictures in a grid.
+
+mod grid;
+mod lines;
+
+pub(crate) use grid::escape;
+pub use grid::{Tile, grid_svg};
+pub use lines::Lines;
 
 use crate::metrics::{Confusion, EpochMetrics};
 use plotters::coord::Shift;

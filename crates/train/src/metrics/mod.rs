@@ -1,4 +1,19 @@
-//! What is measured: means weighted by the number of examples, accuracy, the confusion matrix.
+//! What is measured. Names and values are scikit-learn's, <https://scikit-learn.org/stable/api/sklearn.metrics.html>.
+
+mod calibration;
+mod classification;
+mod confusion;
+mod ranking;
+mod regression;
+
+pub use calibration::{Bin, brier_score_loss, calibration_curve, expected_calibration_error, multiclass_brier_score};
+pub use classification::{ClassRow, Classification};
+pub use confusion::{Average, Confusion, Scores};
+pub use ranking::{
+    PrecisionRecallCurve, RocCurve, Threshold, auc, precision_recall_curve, roc_auc_score, roc_curve,
+    top_k_accuracy_score,
+};
+pub use regression::{mean_absolute_error, mean_squared_error, r2_score};
 
 use serde::{Deserialize, Serialize};
 
@@ -37,6 +52,18 @@ impl Running {
         self.correct as f64 / self.examples as f64
     }
 
+    /// What was added up: losses by example and by batch, examples that were right, examples, batches.
+    pub(crate) fn sums(&self) -> [f64; 5] {
+        let counts = [self.correct, self.examples, self.batches].map(|n| n as f64);
+        [self.loss_sum, self.batch_loss_sum, counts[0], counts[1], counts[2]]
+    }
+
+    /// A pass that goes on from what [`Running::sums`] gave.
+    pub(crate) fn from_sums([loss_sum, batch_loss_sum, correct, examples, batches]: [f64; 5]) -> Running {
+        let [correct, examples, batches] = [correct, examples, batches].map(|n| n as usize);
+        Running { loss_sum, batch_loss_sum, correct, examples, batches }
+    }
+
     /// How many examples were seen.
     pub fn examples(&self) -> usize {
         self.examples
@@ -64,55 +91,6 @@ pub struct EpochMetrics {
     pub seconds: f64,
 }
 
-/// How often examples of each class were taken for each class.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Confusion {
-    classes: usize,
-    counts: Vec<usize>,
-}
-
-impl Confusion {
-    /// An empty matrix.
-    pub fn new(classes: usize) -> Confusion {
-        Confusion { classes, counts: vec![0; classes * classes] }
-    }
-
-    /// Counts one example.
-    ///
-    /// # Panics
-    /// If a class is out of range.
-    pub fn add(&mut self, truth: usize, predicted: usize) {
-        assert!(truth < self.classes && predicted < self.classes, "class {truth} or {predicted} of {}", self.classes);
-        self.counts[truth * self.classes + predicted] += 1;
-    }
-
-    /// How many classes there are.
-    pub fn classes(&self) -> usize {
-        self.classes
-    }
-
-    /// How many examples of `truth` were taken for `predicted`.
-    pub fn count(&self, truth: usize, predicted: usize) -> usize {
-        self.counts[truth * self.classes + predicted]
-    }
-
-    /// How many examples of `truth` there were.
-    pub fn support(&self, truth: usize) -> usize {
-        (0..self.classes).map(|p| self.count(truth, p)).sum()
-    }
-
-    /// The part of the examples of `truth` that were recognised (recall); 0 without examples.
-    pub fn recall(&self, truth: usize) -> f64 {
-        self.count(truth, truth) as f64 / self.support(truth).max(1) as f64
-    }
-
-    /// The part of all examples that were recognised.
-    pub fn accuracy(&self) -> f64 {
-        let right: usize = (0..self.classes).map(|c| self.count(c, c)).sum();
-        right as f64 / self.counts.iter().sum::<usize>().max(1) as f64
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -126,16 +104,5 @@ mod tests {
         assert_eq!(r.batch_mean_loss(), 3.0);
         assert_eq!(r.accuracy(), 0.75);
         assert_eq!(r.examples(), 4);
-    }
-
-    #[test]
-    fn the_confusion_matrix_counts_rows_by_truth() {
-        let mut c = Confusion::new(2);
-        for (truth, predicted) in [(0, 0), (0, 1), (0, 0), (1, 1)] {
-            c.add(truth, predicted);
-        }
-        assert_eq!((c.count(0, 1), c.count(1, 0), c.support(0)), (1, 0, 3));
-        assert_eq!(c.recall(0), 2.0 / 3.0);
-        assert_eq!(c.accuracy(), 0.75);
     }
 }

@@ -1,0 +1,328 @@
+//! Rules of thumb that a run breaks, said once each with the figure that shows it.
+//!
+//! They are advice from lecture notes and papers, not laws: a hint never changes a run.
+
+use crate::callback::{Batch, Callback, Flow, Progress};
+use crate::datasets::Splits;
+use crate::error::Result;
+use crate::metrics::EpochMetrics;
+use crate::recipe::{Loss, OptimizerConfig, Recipe, Scaling};
+use gradus_data::Dataset;
+use gradus_nn::Forward;
+use std::cell::RefCell;
+use std::collections::{BTreeMap, HashSet};
+use std::rc::Rc;
+
+/// What a hint is about: its row in the table, and one line on the rule.
+pub struct HintRow {
+    /// The number of the rule.
+    pub id: &'static str,
+    /// The rule.
+    pub rule: &'static str,
+}
+
+/// Every rule that is watched.
+pub const HINTS: &[HintRow] = &[
+    HintRow {
+        id: "T1",
+        rule: "three layers often do better than two, and more seldom help; convolutional nets excepted",
+    },
+    HintRow { id: "T2", rule: "more units tend to help, up to about twice the number of inputs" },
+    HintRow { id: "T3", rule: "batches of 128 to 256 are a usual start; the rate goes up and down with the batch" },
+    HintRow { id: "T4", rule: "inputs are shifted and scaled before training (https://arxiv.org/abs/1606.02228)" },
+    HintRow { id: "T5", rule: "recurrent nets in the literature have one to three layers of 128 to 1024 units" },
+    HintRow { id: "T6", rule: "two recurrent layers are good, a third seldom helps; LSTM and GRU beat the plain cell" },
+    HintRow { id: "T7", rule: "Adam is the usual first choice for recurrent nets and GANs" },
+    HintRow {
+        id: "T8",
+        rule: "cross-entropy for classes, squared error for quantities; the output must be what the loss takes",
+    },
+    HintRow {
+        id: "T9",
+        rule: "a softmax over n classes; a loss that starts far above ln n has outputs that are too large",
+    },
+    HintRow { id: "T10", rule: "more filters find more patterns; a larger kernel only makes each pattern larger" },
+    HintRow { id: "T11", rule: "several convolutions before each pooling: too much pooling throws features away" },
+    HintRow { id: "T12", rule: "look up what others use on the same data before tuning" },
+    HintRow {
+        id: "T13",
+        rule: "more and better data helps more than a better net; watch how far training runs ahead of validation",
+    },
+    HintRow { id: "T14", rule: "gradients should neither explode nor vanish on their way back" },
+    HintRow { id: "T15", rule: "a unit that is shut for every input learns nothing: dead ReLUs, gates at 0" },
+    HintRow { id: "T16", rule: "weights shared over time or space need fewer examples than as many free ones" },
+    HintRow { id: "T17", rule: "in many dimensions a halt is more often a saddle or a plateau than a local minimum" },
+];
+
+/// The hints of a run, in the order they were given.
+pub type Given = Rc<RefCell<Vec<String>>>;
+
+/// Watches a run and says what it notices, each thing once.
+pub struct Hints<'a> {
+    say: Box<dyn Fn(&str) + 'a>,
+    given: Given,
+    said: HashSet<&'static str>,
+    classes: usize,
+    /// Of each bias, which units ever had a gradient in the first epoch.
+    alive: BTreeMap<String, Vec<bool>>,
+    norms: Vec<f64>,
+}
+
+/// Gradients are looked at every so many steps.
+const EVERY: usize = 5;
+
+impl<'a> Hints<'a> {
+    /// Hints for a run, printed by `say` and collected in `given`.
+    pub fn new(classes: usize, given: Given, say: impl Fn(&str) + 'a) -> Hints<'a> {
+        let (said, alive) = (HashSet::new(), BTreeMap::new());
+        Hints { say: Box::new(say), given, said, classes, alive, norms: vec![] }
+    }
+
+    fn hint(&mut self, id: &'static str, figure: String) {
+        if !self.said.insert(id) {
+            return;
+        }
+        let rule = HINTS.iter().find(|h| h.id == id).map_or("", |h| h.rule);
+        let text = format!("hint {id}: {figure}. Rule of thumb: {rule}");
+        (self.say)(&text);
+        self.given.borrow_mut().push(text);
+    }
+
+    /// What can be said before the first step.
+    pub fn before(&mut self, recipe: &Recipe, splits: &Splits, model: &dyn Forward) {
+        for (id, figure) in at_start(recipe, splits, model) {
+            self.hint(id, figure);
+        }
+    }
+
+    /// What the finished epochs show.
+    fn after_epoch(&mut self, history: &[EpochMetrics]) {
+        if let Some(figure) = overfitting(history) {
+            self.hint("T13", figure);
+        }
+        if let Some(figure) = halted(history) {
+            self.hint("T17", figure);
+        }
+    }
+}
+
+/// Layers of a kind.
+fn count(kinds: &[&str], wanted: &[&str]) -> usize {
+    kinds.iter().filter(|kind| wanted.iter().any(|w| kind.starts_with(w))).count()
+}
+
+/// The hints on a recipe, its data and its model.
+fn at_start(recipe: &Recipe, splits: &Splits, model: &dyn Forward) -> Vec<(&'static str, String)> {
+    let mut found = Vec::new();
+    let modules = model.named_modules();
+    let kinds: Vec<&str> = modules.iter().map(|(_, kind)| *kind).collect();
+    let (linear, conv) = (count(&kinds, &["Linear"]), count(&kinds, &["Conv"]));
+    let pools = count(&kinds, &["MaxPool", "AvgPool"]);
+    let (plain, gated) = (count(&kinds, &["Rnn", "RNN"]), count(&kinds, &["Lstm", "LSTM", "Gru", "GRU"]));
+    let inputs: usize = splits.preprocess.shape.iter().product();
+    let parameters = model.named_parameters();
+    if conv + plain + gated == 0 && (1..3).contains(&linear) {
+        found.push(("T1", format!("the net has {linear} layers of weights")));
+    }
+    // Hidden layers are the matrices [units, inputs] but the last.
+    let matrices: Vec<_> = parameters.iter().filter(|(_, p)| p.rank() == 2).collect();
+    if let (0, Some((path, p))) = (conv, matrices.iter().rev().skip(1).find(|(_, p)| p.size(0) > 2 * inputs)) {
+        found.push(("T2", format!("`{path}` has {} units for {inputs} inputs", p.size(0))));
+    }
+    let examples = splits.train.dataset().len();
+    if !(16..=512).contains(&recipe.batch_size) {
+        found.push(("T3", format!("batch_size is {}, of {examples} training examples", recipe.batch_size)));
+    }
+    if recipe.data.normalize == Scaling::None {
+        let mean = splits.train.dataset().inputs().mean().item();
+        found.push(("T4", format!("inputs are not normalised: their mean is {mean:.3}")));
+    }
+    if plain + gated > 3 {
+        found.push(("T5", format!("the net has {} recurrent layers", plain + gated)));
+    }
+    if plain > 0 && gated == 0 {
+        found.push(("T6", format!("{plain} recurrent layers are plain cells")));
+    }
+    if plain + gated > 0 && matches!(recipe.optimizer, OptimizerConfig::Sgd(_)) {
+        found.push(("T7", "the net is recurrent and optimizer.name is sgd".to_string()));
+    }
+    if recipe.loss == Loss::CrossEntropy && count(&kinds, &["LogSoftmax", "Softmax"]) > 0 && ends_in_softmax(&kinds) {
+        found.push((
+            "T8",
+            "the model ends in a softmax and cross-entropy makes another; the loss `nll` takes its output".into(),
+        ));
+    }
+    if let Some((path, p)) = parameters.iter().find(|(_, p)| p.rank() == 4) {
+        let (filters, kernel) = (p.size(0), p.size(2));
+        if filters < 8 || kernel > 7 {
+            found.push((
+                "T10",
+                format!("the first convolution `{path}` has {filters} filters of {kernel}x{}", p.size(3)),
+            ));
+        }
+    }
+    if pools > 0 && pools >= conv {
+        found.push(("T11", format!("{pools} pooling layers and {conv} convolutions")));
+    }
+    let classes = splits.classes.len().max(1);
+    if examples / classes < 100 {
+        found.push(("T12", format!("{examples} training examples are {} a class", examples / classes)));
+    }
+    let weights = model.num_parameters();
+    if conv + plain + gated == 0 && weights > 50 * examples {
+        found.push(("T16", format!("{weights} free weights for {examples} examples")));
+    }
+    found
+}
+
+/// Whether a softmax comes last.
+fn ends_in_softmax(kinds: &[&str]) -> bool {
+    kinds.last().is_some_and(|kind| kind.contains("Softmax"))
+}
+
+/// Training runs ahead while validation gets worse: the loss on validation examples is a fifth above its best, for
+/// three epochs at least, and above that of training.
+fn overfitting(history: &[EpochMetrics]) -> Option<String> {
+    let last = history.last()?;
+    let best = history.iter().min_by(|a, b| a.val_loss.total_cmp(&b.val_loss))?;
+    let ahead = last.val_loss > 1.2 * best.val_loss && last.epoch >= best.epoch + 3;
+    (ahead && last.train_loss < best.train_loss).then(|| {
+        format!(
+            "since epoch {} the validation loss went from {:.4} to {:.4} while that of training fell to {:.4}",
+            best.epoch, best.val_loss, last.val_loss, last.train_loss
+        )
+    })
+}
+
+/// Five epochs without a change of the training loss by a thousandth, far from 0.
+fn halted(history: &[EpochMetrics]) -> Option<String> {
+    let recent = &history[history.len().checked_sub(6)?..];
+    let (low, high) =
+        recent.iter().fold((f64::INFINITY, f64::NEG_INFINITY), |(l, h), m| (l.min(m.train_loss), h.max(m.train_loss)));
+    (high - low < 1e-3 * high && low > 0.05).then(|| {
+        format!("the training loss stayed between {low:.4} and {high:.4} for five epochs; another rate may leave it")
+    })
+}
+
+impl Callback for Hints<'_> {
+    fn on_loss(&mut self, at: &Progress, batch: &Batch) -> Result<()> {
+        let chance = (self.classes as f64).ln();
+        if at.step == 0 && at.batch == 0 && batch.loss > 2.0 * chance.max(0.5) {
+            self.hint(
+                "T9",
+                format!("the first loss is {:.3}; guessing among {} classes has {chance:.3}", batch.loss, self.classes),
+            );
+        }
+        Ok(())
+    }
+
+    fn on_backward(&mut self, at: &Progress, whole: bool) -> Result<()> {
+        if !whole || !at.step.is_multiple_of(EVERY) {
+            return Ok(());
+        }
+        let parameters = at.model.named_parameters();
+        let squares = parameters.iter().filter_map(|(_, p)| Some(p.grad()?.square().sum().item_f64()));
+        let norm = squares.sum::<f64>().sqrt();
+        let mut usual = self.norms.clone();
+        usual.sort_by(f64::total_cmp);
+        match usual.get(usual.len() / 2) {
+            Some(&median) if usual.len() >= 5 && norm > 100.0 * median && norm > 10.0 => self.hint(
+                "T14",
+                format!(
+                    "in step {} the norm of the gradient is {norm:.3e}, {:.0} times the usual {median:.3e}",
+                    at.step + 1,
+                    norm / median
+                ),
+            ),
+            _ => (),
+        }
+        self.norms.push(norm);
+        if at.epoch == 1 {
+            for (path, p) in parameters.iter().filter(|(path, p)| path.ends_with("bias") && p.rank() == 1) {
+                let Some(gradient) = p.grad() else { continue };
+                let alive = self.alive.entry(path.clone()).or_insert_with(|| vec![false; p.numel()]);
+                alive
+                    .iter_mut()
+                    .zip(gradient.to_dtype(gradus_tensor::DType::F32).to_vec::<f32>())
+                    .for_each(|(a, g)| *a |= g != 0.0);
+            }
+        }
+        Ok(())
+    }
+
+    fn on_epoch(&mut self, at: &Progress) -> Result<Flow> {
+        let dead = |(path, alive): (&String, &Vec<bool>)| {
+            let dead = alive.iter().filter(|a| !**a).count();
+            (5 * dead >= alive.len() && dead > 0)
+                .then(|| format!("{dead} of {} units of `{path}` had no gradient in the first epoch", alive.len()))
+        };
+        if let Some(figure) = self.alive.iter().find_map(dead) {
+            self.hint("T15", figure);
+        }
+        self.alive.clear();
+        self.after_epoch(&at.history);
+        Ok(Flow::Continue)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn epochs(losses: &[(f64, f64)]) -> Vec<EpochMetrics> {
+        let epoch = |(i, &(train_loss, val_loss)): (usize, &(f64, f64))| EpochMetrics {
+            epoch: i + 1,
+            lr: 0.1,
+            train_loss,
+            train_batch_loss: train_loss,
+            train_accuracy: 0.5,
+            val_loss,
+            val_accuracy: 0.5,
+            seconds: 1.0,
+        };
+        losses.iter().enumerate().map(epoch).collect()
+    }
+
+    #[test]
+    fn overfitting_is_seen_and_a_healthy_run_is_not() {
+        let bad = epochs(&[(1.0, 1.1), (0.5, 0.8), (0.3, 0.9), (0.2, 1.0), (0.1, 1.2)]);
+        assert!(overfitting(&bad).unwrap().contains("since epoch 2"), "{:?}", overfitting(&bad));
+        assert_eq!(overfitting(&epochs(&[(1.0, 1.1), (0.5, 0.8), (0.3, 0.7), (0.2, 0.71), (0.1, 0.72)])), None);
+        assert_eq!(overfitting(&[]), None);
+    }
+
+    #[test]
+    fn a_halt_needs_five_epochs_and_a_loss_worth_mentioning() {
+        assert!(halted(&epochs(&[(2.3, 2.3); 6])).is_some());
+        assert_eq!(halted(&epochs(&[(2.3, 2.3); 5])), None);
+        assert_eq!(halted(&epochs(&[(0.001, 2.3); 9])), None);
+    }
+
+    #[test]
+    fn rules_have_numbers_of_their_own_and_are_said_once() {
+        let ids: HashSet<&str> = HINTS.iter().map(|h| h.id).collect();
+        assert_eq!(ids.len(), 17);
+        let given = Given::default();
+        let mut hints = Hints::new(10, given.clone(), |_| ());
+        hints.hint("T3", "batch_size is 1".into());
+        hints.hint("T3", "batch_size is 2".into());
+        assert_eq!(given.borrow().len(), 1);
+        assert!(given.borrow()[0].starts_with("hint T3: batch_size is 1. Rule of thumb: batches of 128"));
+    }
+
+    #[test]
+    fn every_recipe_gets_hints_with_figures_that_hold() {
+        let of = |settings: &[&str]| {
+            let recipe = Recipe::load("digits", settings).unwrap();
+            let splits = crate::datasets::load(&recipe.data, recipe.batch_size, recipe.seed).unwrap();
+            let model = gradus_models::build(&recipe.model).unwrap();
+            at_start(&recipe, &splits, &*model)
+        };
+        let ids = |found: &[(&'static str, String)]| found.iter().map(|(id, _)| *id).collect::<Vec<_>>();
+        assert_eq!(ids(&of(&[])), Vec::<&str>::new());
+        let small = of(&["batch_size=2", "data.normalize=none", "model.channels=[4,8,8]", "data.validation=0.6"]);
+        assert_eq!(ids(&small), ["T3", "T4", "T10", "T12"]);
+        assert!(small[0].1.contains("batch_size is 2, of 575"), "{}", small[0].1);
+        assert!(small[2].1.contains("`conv1.weight` has 4 filters of 3x3"), "{}", small[2].1);
+    }
+}
