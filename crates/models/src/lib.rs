@@ -3,14 +3,45 @@
 //! A model is a named struct with a typed configuration. [`MODELS`] lists them all; a checkpoint stores an
 //! [`Architecture`] (name and configuration) from which [`build`] makes the same model again.
 
+mod alexnet;
+mod capsnet;
+mod classic;
+mod common;
+mod densenet;
 mod digits_cnn;
+mod fcn;
+mod googlenet;
+mod inception_v2;
+mod inception_v3;
+mod mixed;
 mod mnist_cnn;
 mod mnist_mlp;
+mod mobilenet;
 mod registry;
+mod resnet;
+mod segnet;
+mod squeezenet;
 mod summary;
+mod unet;
+mod vgg;
 
+pub use alexnet::{AlexNet, AlexNetConfig};
+pub use capsnet::{CapsNet, CapsNetConfig, capsule_margin_loss};
+pub use classic::{Activation, LeNet5, LeNet5Config, MlpConfig, PerceptronConfig};
+pub use common::Needs;
+pub use densenet::{DenseNet, DenseNetConfig};
 pub use digits_cnn::{DigitsCnn, DigitsCnnConfig};
+pub use fcn::{Fcn, FcnConfig};
+pub use googlenet::{GoogLeNet, GoogLeNetConfig};
+pub use inception_v2::{InceptionV2, InceptionV2Config};
+pub use inception_v3::{InceptionV3, InceptionV3Config};
 pub use mnist_cnn::{MnistCnn, MnistCnnConfig};
 pub use mnist_mlp::MnistMlpConfig;
+pub use mobilenet::{MobileNetV2, MobileNetV2Config};
 pub use registry::{Architecture, MODELS, ModelConfig, ModelError, ModelRow, Output, build, find};
+pub use resnet::{ResNet, ResNetBlock, ResNetConfig, ResNetShortcut, ResNetStem};
+pub use segnet::{SegNet, SegNetConfig};
+pub use squeezenet::{SqueezeNet, SqueezeNetConfig, SqueezeNetVersion};
 pub use summary::{LayerRow, layers};
+pub use unet::{Decoder, EncoderDecoder, EncoderDecoderConfig, UNet, UNetConfig};
+pub use vgg::{Vgg, VggConfig};

@@ -1,0 +1,14 @@
+//! The vision models: sizes, agreement with torchvision, training, checkpoints, and what they say of wrong input.
+
+#[path = "vision/checkpoints.rs"]
+mod checkpoints;
+#[path = "vision/errors.rs"]
+mod errors;
+#[path = "vision/golden.rs"]
+mod golden;
+#[path = "vision/sizes.rs"]
+mod sizes;
+#[path = "vision/small.rs"]
+mod small;
+#[path = "vision/training.rs"]
+mod training;

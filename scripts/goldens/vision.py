@@ -1,0 +1,197 @@
+"""Reference results of the vision models at reduced width, made by torchvision in float64.
+
+    python scripts/goldens/vision.py        (needs torch and torchvision; made with torch 2.15)
+
+writes crates/models/tests/goldens/vision.json, one case a line, read by crates/models/tests/vision/golden.rs:
+the architecture in the registry's terms, names and shapes of the state dict, the output in use, and of one step in
+training the loss, the gradients and the running statistics. Inputs and parameters follow from a hash (`number`), so that
+they need not be stored. Of each gradient and buffer there are the norm and a weighted sum; of the first and last weight
+also up to 32 evenly spaced elements of the gradient.
+
+Where torchvision's constructor takes no width, `slim` divides the channels of all its layers.
+"""
+
+import contextlib
+import json
+import math
+import warnings
+
+import numpy as np
+import torch
+import torch.nn.functional as F
+import torchvision.models as zoo
+from torch import nn
+from torchvision.models.resnet import BasicBlock, Bottleneck, ResNet
+
+from common import ROOT, weight_like
+
+warnings.filterwarnings("ignore")
+
+
+def number(key, shape):
+    """Numbers in [-1, 1): splitmix64 of key and index, rounded to float32."""
+    count = math.prod(shape)
+    with np.errstate(over="ignore"):
+        z = (np.arange(count, dtype=np.uint64) + np.uint64((key << 32) + 1)) * np.uint64(0x9E3779B97F4A7C15)
+        z = (z ^ (z >> np.uint64(30))) * np.uint64(0xBF58476D1CE4E5B9)
+        z = (z ^ (z >> np.uint64(27))) * np.uint64(0x94D049BB133111EB)
+        z ^= z >> np.uint64(31)
+    unit = (z >> np.uint64(11)).astype(np.float64) / 2.0**52 - 1
+    return torch.tensor(unit.astype(np.float32)).double().reshape(shape)
+
+
+def value(key, name, shape):
+    """What the entry `name` of a state dict begins with."""
+    u = number(key, shape)
+    if name.endswith("num_batches_tracked"):
+        return torch.zeros((), dtype=torch.int64)
+    if len(shape) > 1:
+        return (u * math.sqrt(6 / math.prod(shape[1:]))).float().double()
+    if name.endswith("running_var"):
+        return 1 + u / 2
+    if name.endswith("bias") or name.endswith("running_mean"):
+        return u / 8
+    return 1 + u / 4
+
+
+@contextlib.contextmanager
+def slim(by):
+    """Layers made within have `by` times fewer channels or units (but never touch the 3 of a picture)."""
+    kept = nn.Conv2d.__init__, nn.Linear.__init__, nn.BatchNorm2d.__init__
+    divide = lambda n: n if n <= 3 else n // by
+
+    def conv(self, i, o, *args, **kw):
+        kept[0](self, divide(i), divide(o), *args, **kw)
+
+    def linear(self, i, o, *args, **kw):
+        kept[1](self, divide(i), divide(o), *args, **kw)
+
+    def norm(self, n, *args, **kw):
+        kept[2](self, divide(n), *args, **kw)
+
+    nn.Conv2d.__init__, nn.Linear.__init__, nn.BatchNorm2d.__init__ = conv, linear, norm
+    try:
+        yield
+    finally:
+        nn.Conv2d.__init__, nn.Linear.__init__, nn.BatchNorm2d.__init__ = kept
+
+
+def rounded(t):
+    return [float(f"{v:.10g}") for v in t.detach().double().reshape(-1).tolist()]
+
+
+def digest(t):
+    """Norm and weighted sum."""
+    return rounded(torch.stack([t.double().norm(), (t.double() * weight_like(t, 0)).sum()]))
+
+
+def some(t):
+    """Up to 32 evenly spaced elements."""
+    flat = t.reshape(-1)
+    return rounded(flat[:: max(1, flat.numel() // 32)][:32])
+
+
+CASES = []
+
+
+def step(model, x, aux_weight):
+    """Output in use, then loss and gradients of one step in training."""
+    target = torch.arange(x.shape[0]) % 10
+    model.zero_grad()
+    model.eval()
+    with torch.no_grad():
+        output = model(x)
+    model.train()
+    outputs = model(x)
+    outputs = list(outputs) if isinstance(outputs, tuple) else [outputs]
+    loss = F.cross_entropy(outputs[0], target) + aux_weight * sum(F.cross_entropy(o, target) for o in outputs[1:])
+    loss.backward()
+    return output, loss, {n: p.grad.clone() for n, p in model.named_parameters()}
+
+
+def case(architecture, model, shape, aux_weight=0.0):
+    """Records one model. Near a kink (of ReLU or a maximum) a gradient jumps, so that rounding decides about it: of a few
+    inputs the first is taken whose gradients a change by 2e-5 moves little, and `smooth` says whether there was one."""
+    model = model.double()
+    state = {n: value(k, n, tuple(t.shape)) for k, (n, t) in enumerate(model.state_dict().items())}
+    weights = [n for n, p in model.named_parameters() if p.dim() > 1]
+    for key in range(1 << 20, (1 << 20) + 4):
+        x = number(key, shape)
+        model.load_state_dict(state)
+        _, _, moved = step(model, x * (1 + 2e-5 * number(key + 100, shape)), aux_weight)
+        model.load_state_dict(state)
+        output, loss, gradients = step(model, x, aux_weight)
+        off = lambda n: ((moved[n] - gradients[n]).abs().max() / gradients[n].abs().max()).item()
+        smooth = max(off(n) for n in weights) < 5e-4
+        if smooth:
+            break
+    CASES.append({
+        "architecture": architecture,
+        "input": list(shape),
+        "key": key,
+        "smooth": smooth,
+        "aux_weight": aux_weight,
+        "state": [" ".join([n, *map(str, t.shape)]) for n, t in state.items()],
+        "output": rounded(output),
+        "loss": rounded(loss)[0],
+        "gradients": {n: digest(g) for n, g in gradients.items()},
+        "first": [weights[0], some(gradients[weights[0]])],
+        "last": [weights[-1], some(gradients[weights[-1]])],
+        "buffers": {n: digest(b) for n, b in model.named_buffers()},
+    })
+    print(architecture["name"], list(output.shape), float(loss), key - (1 << 20), smooth, flush=True)
+
+
+def classic():
+    with slim(8):
+        case({"name": "alexnet", "width_mult": 0.125, "dropout": 0, "num_classes": 10}, zoo.alexnet(num_classes=80, dropout=0), (2, 3, 67, 63))
+        for name in ("vgg11", "vgg13_bn"):
+            config = {"hidden": 512, "dropout": 0, "num_classes": 10}
+            per = [1, 1, 2, 2, 2] if name == "vgg11" else [2] * 5
+            config["stages"] = [[c] * n for c, n in zip([8, 16, 32, 64, 64], per)]
+            case({"name": name, **config}, getattr(zoo, name)(num_classes=80, dropout=0), (2, 3, 64, 64))
+        for name in ("squeezenet1_0", "squeezenet1_1"):
+            config = {"name": name, "width_mult": 0.125, "dropout": 0, "num_classes": 10}
+            case(config, getattr(zoo, name)(num_classes=80, dropout=0), (2, 3, 64, 60))
+
+
+def residual():
+    with slim(8):
+        for name, block, layers, groups, width in (
+            ("resnet18", BasicBlock, [2, 2, 2, 2], 1, 64),
+            ("resnet50", Bottleneck, [1, 2, 1, 1], 1, 64),
+            ("wide_resnet50_2", Bottleneck, [1, 1, 1, 1], 1, 128),
+            ("resnext50_32x4d", Bottleneck, [1, 1, 1, 1], 4, 16),
+        ):
+            config = {"name": name, "layers": layers, "inplanes": 8, "groups": groups, "width_per_group": width, "num_classes": 10}
+            model = ResNet(block, layers, 80, groups=groups, width_per_group=width)
+            case(config, model, (4, 3, 64, 64))
+
+
+def others():
+    config = {"name": "mobilenet_v2", "width_mult": 0.25, "dropout": 0, "num_classes": 10}
+    case(config, zoo.mobilenet_v2(num_classes=10, width_mult=0.25, dropout=0), (4, 3, 64, 64))
+    config = {"growth_rate": 8, "block_config": [2, 3, 2, 2], "num_init_features": 16, "bn_size": 2, "num_classes": 10}
+    case({"name": "densenet121", **config}, zoo.DenseNet(**{k: v for k, v in config.items()}), (4, 3, 64, 64))
+
+
+def inception():
+    with slim(8):
+        config = {"width_mult": 0.125, "dropout": 0, "num_classes": 10}
+        model = zoo.googlenet(num_classes=80, init_weights=False, dropout=0, dropout_aux=0)
+        case({"name": "googlenet", "dropout_aux": 0, **config}, model, (4, 3, 64, 64), aux_weight=0.3)
+        model = zoo.inception_v3(num_classes=80, init_weights=False, dropout=0)
+        case({"name": "inception_v3", **config}, model, (2, 3, 299, 299), aux_weight=0.4)
+        model = zoo.inception_v3(num_classes=80, init_weights=False, dropout=0, aux_logits=False, transform_input=True)
+        config = {"aux_logits": False, "transform_input": True, **config}
+        case({"name": "inception_v3", **config}, model, (4, 3, 139, 139))
+
+
+if __name__ == "__main__":
+    torch.manual_seed(0)
+    classic(), residual(), others(), inception()
+    path = ROOT / "crates/models/tests/goldens/vision.json"
+    path.parent.mkdir(parents=True, exist_ok=True)
+    lines = ",\n".join(json.dumps(c, separators=(",", ":")) for c in CASES)
+    path.write_text(f"[\n{lines}\n]\n")
+    print(f"{len(CASES)} cases, {path.stat().st_size / 1000:.0f} kB")
