@@ -26,6 +26,8 @@ pub(crate) enum Command {
     Summary(SummaryArgs),
     /// The recipes, models and data sets there are
     List(ListArgs),
+    /// Download a data set, or look at a directory of pictures
+    Data(DataArgs),
     /// Time training steps and inference of some nets on this machine
     Bench(BenchArgs),
 }
@@ -155,6 +157,45 @@ pub(crate) struct SummaryArgs {
 #[derive(Debug, Args)]
 pub(crate) struct ListArgs {
     /// Print one JSON object on standard output
+    #[arg(long)]
+    pub(crate) json: bool,
+}
+
+#[derive(Debug, Args)]
+#[command(arg_required_else_help = true)]
+pub(crate) struct DataArgs {
+    #[command(subcommand)]
+    pub(crate) command: DataCommand,
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum DataCommand {
+    /// Download a data set; a download that broke off goes on where it stopped
+    Get(GetArgs),
+    /// Counts, balance, mean and deviation, sizes, equal and broken pictures of a directory
+    Stats(StatsArgs),
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct GetArgs {
+    /// A data set's name (see `gradus list`)
+    pub(crate) name: String,
+    /// Where its files are put (default: data/NAME)
+    #[arg(long, value_name = "DIR")]
+    pub(crate) dir: Option<PathBuf>,
+    /// Another address below which the same files lie
+    #[arg(long, value_name = "URL")]
+    pub(crate) from: Option<String>,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct StatsArgs {
+    /// A directory of pictures, or of one directory a class
+    pub(crate) dir: PathBuf,
+    /// Save a sheet of small pictures, a row for each class, in this PNG file
+    #[arg(long, value_name = "FILE")]
+    pub(crate) sheet: Option<PathBuf>,
+    /// Print one JSON object on standard output, everything else on standard error
     #[arg(long)]
     pub(crate) json: bool,
 }

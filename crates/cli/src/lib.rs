@@ -3,6 +3,7 @@
 mod args;
 mod bench;
 mod commands;
+mod data;
 mod runs;
 mod table;
 
@@ -32,6 +33,7 @@ pub fn main() -> ExitCode {
         Command::Runs(args) => runs::runs(args),
         Command::Summary(args) => commands::summary(args),
         Command::List(args) => commands::list(args),
+        Command::Data(args) => data::data(args),
         Command::Bench(args) => bench::bench(args),
     };
     match result {

@@ -1,17 +1,18 @@
 //! What a data set is, and going through one in batches.
 
-use gradus_tensor::{Tensor, profiler::record_function};
+use crate::{DataError, Draw};
+use gradus_tensor::Tensor;
 use std::sync::Arc;
 
 /// Examples that can be fetched by position, several at once.
 ///
 /// ```
-/// use gradus_data::{Dataset, TensorDataset};
+/// use gradus_data::{Dataset, Draw, Subset, TensorDataset};
 /// use gradus_tensor::Tensor;
-/// let train = TensorDataset::new(Tensor::zeros([150, 4]), Tensor::zeros([150]));
-/// assert_eq!(train.num_batches(64), 3);
-/// let sizes: Vec<usize> = train.batches(64).map(|(x, _)| x.size(0)).collect();
-/// assert_eq!(sizes, [64, 64, 22]);
+/// let all = TensorDataset::new(Tensor::arange(10), Tensor::zeros([10]));
+/// let some = Subset::new(all, vec![7, 2, 9]);
+/// let (inputs, _) = some.get(&[0, 2], Draw::default()).unwrap();
+/// assert_eq!((some.len(), inputs.to_vec::<f32>()), (3, vec![7.0, 9.0]));
 /// ```
 pub trait Dataset: Send + Sync {
     /// Number of examples.
@@ -19,76 +20,31 @@ pub trait Dataset: Send + Sync {
 
     /// Inputs and targets of the given examples, stacked along a first dimension.
     ///
+    /// What is random about an example comes from `draw` and its index, so that it is the same in any batch.
+    ///
+    /// # Errors
+    /// If a file cannot be read or used; data in memory gives none.
+    ///
     /// # Panics
     /// If an index is not below [`Dataset::len`].
-    fn get(&self, indices: &[usize]) -> (Tensor, Tensor);
+    fn get(&self, indices: &[usize], draw: Draw) -> Result<(Tensor, Tensor), DataError>;
 
     /// Whether there are no examples.
     fn is_empty(&self) -> bool {
         self.len() == 0
     }
-
-    /// Number of batches of `size`, the last one perhaps smaller.
-    ///
-    /// # Panics
-    /// If `size` is 0.
-    fn num_batches(&self, size: usize) -> usize {
-        assert!(size > 0, "num_batches: a batch holds at least one example");
-        self.len().div_ceil(size)
-    }
-
-    /// All examples in order, `size` at a time; the last batch holds what is left.
-    ///
-    /// For a new order in each epoch use a [`DataLoader`](crate::DataLoader).
-    ///
-    /// # Panics
-    /// If `size` is 0.
-    fn batches(&self, size: usize) -> Batches<'_>
-    where
-        Self: Sized,
-    {
-        Batches::new(self, (0..self.len()).collect(), size, false)
-    }
 }
-
-/// An iterator over batches of inputs and targets.
-pub struct Batches<'a> {
-    dataset: &'a dyn Dataset,
-    order: Vec<usize>,
-    size: usize,
-    at: usize,
-}
-
-impl<'a> Batches<'a> {
-    #[track_caller]
-    pub(crate) fn new(dataset: &'a dyn Dataset, mut order: Vec<usize>, size: usize, drop_last: bool) -> Batches<'a> {
-        assert!(size > 0, "batches: a batch holds at least one example");
-        if drop_last {
-            order.truncate(order.len() / size * size);
-        }
-        Batches { dataset, order, size, at: 0 }
-    }
-}
-
-impl Iterator for Batches<'_> {
-    type Item = (Tensor, Tensor);
-
-    fn next(&mut self) -> Option<(Tensor, Tensor)> {
-        let indices = self.order[self.at..].chunks(self.size).next()?;
-        let _span = record_function("data");
-        self.at += indices.len();
-        Some(self.dataset.get(indices))
-    }
-
-    fn size_hint(&self) -> (usize, Option<usize>) {
-        let left = (self.order.len() - self.at).div_ceil(self.size);
-        (left, Some(left))
-    }
-}
-
-impl ExactSizeIterator for Batches<'_> {}
 
 /// Inputs and targets held in memory as two tensors with the examples along the first dimension.
+///
+/// ```
+/// use gradus_data::TensorDataset;
+/// use gradus_tensor::Tensor;
+/// let train = TensorDataset::new(Tensor::zeros([150, 4]), Tensor::zeros([150]));
+/// assert_eq!(train.num_batches(64), 3);
+/// let sizes: Vec<usize> = train.batches(64).map(|(x, _)| x.size(0)).collect();
+/// assert_eq!(sizes, [64, 64, 22]);
+/// ```
 #[derive(Clone)]
 pub struct TensorDataset {
     inputs: Tensor,
@@ -125,8 +81,41 @@ impl TensorDataset {
     /// # Panics
     /// If an index is not below [`Dataset::len`].
     pub fn subset(&self, indices: &[usize]) -> TensorDataset {
-        let (inputs, targets) = self.get(indices);
+        let (inputs, targets) = self.pick(indices);
         TensorDataset { inputs, targets }
+    }
+
+    /// Number of batches of `size`, the last one perhaps smaller.
+    ///
+    /// # Panics
+    /// If `size` is 0.
+    #[track_caller]
+    pub fn num_batches(&self, size: usize) -> usize {
+        assert!(size > 0, "num_batches: a batch holds at least one example");
+        self.len().div_ceil(size)
+    }
+
+    /// All examples in order, `size` at a time; the last batch holds what is left.
+    ///
+    /// For a new order in each epoch, and for examples that are not in memory, use a
+    /// [`DataLoader`](crate::DataLoader).
+    ///
+    /// # Panics
+    /// If `size` is 0.
+    #[track_caller]
+    pub fn batches(&self, size: usize) -> impl ExactSizeIterator<Item = (Tensor, Tensor)> + '_ {
+        let (count, n) = (self.num_batches(size), self.len());
+        (0..count).map(move |i| self.pick(&(i * size..n.min((i + 1) * size)).collect::<Vec<_>>()))
+    }
+
+    fn pick(&self, indices: &[usize]) -> (Tensor, Tensor) {
+        // Neighbours in order are a view.
+        if let (Some(&first), true) = (indices.first(), indices.windows(2).all(|w| w[1] == w[0] + 1)) {
+            let n = indices.len();
+            return (self.inputs.narrow(0, first, n), self.targets.narrow(0, first, n));
+        }
+        let index = Tensor::from_vec(indices.iter().map(|&i| i as i64).collect(), [indices.len()]);
+        (self.inputs.index_select(0, &index), self.targets.index_select(0, &index))
     }
 }
 
@@ -135,14 +124,8 @@ impl Dataset for TensorDataset {
         self.inputs.size(0)
     }
 
-    fn get(&self, indices: &[usize]) -> (Tensor, Tensor) {
-        // Neighbours in order are a view.
-        if let (Some(&first), true) = (indices.first(), indices.windows(2).all(|w| w[1] == w[0] + 1)) {
-            let n = indices.len();
-            return (self.inputs.narrow(0, first, n), self.targets.narrow(0, first, n));
-        }
-        let index = Tensor::from_vec(indices.iter().map(|&i| i as i64).collect(), [indices.len()]);
-        (self.inputs.index_select(0, &index), self.targets.index_select(0, &index))
+    fn get(&self, indices: &[usize], _: Draw) -> Result<(Tensor, Tensor), DataError> {
+        Ok(self.pick(indices))
     }
 }
 
@@ -173,8 +156,8 @@ impl<D: Dataset> Dataset for Subset<D> {
         self.indices.len()
     }
 
-    fn get(&self, indices: &[usize]) -> (Tensor, Tensor) {
-        self.dataset.get(&indices.iter().map(|&i| self.indices[i]).collect::<Vec<_>>())
+    fn get(&self, indices: &[usize], draw: Draw) -> Result<(Tensor, Tensor), DataError> {
+        self.dataset.get(&indices.iter().map(|&i| self.indices[i]).collect::<Vec<_>>(), draw)
     }
 }
 
@@ -184,8 +167,8 @@ macro_rules! pointer {
             fn len(&self) -> usize {
                 (**self).len()
             }
-            fn get(&self, indices: &[usize]) -> (Tensor, Tensor) {
-                (**self).get(indices)
+            fn get(&self, indices: &[usize], draw: Draw) -> Result<(Tensor, Tensor), DataError> {
+                (**self).get(indices, draw)
             }
         }
     )*};
@@ -220,10 +203,10 @@ mod tests {
     #[test]
     fn subsets_and_pointers_reach_the_same_examples() {
         let some = Subset::new(ten(), vec![7, 2, 9]);
-        let (x, y) = some.get(&[2, 0]);
+        let (x, y) = some.get(&[2, 0], Draw::default()).unwrap();
         assert_eq!((x.to_vec::<f32>(), y.to_vec::<i64>()), (vec![18.0, 19.0, 14.0, 15.0], vec![9, 7]));
         let boxed: Box<dyn Dataset> = Box::new(some);
-        assert_eq!(boxed.batches(2).map(|(_, y)| y.to_vec::<i64>()).collect::<Vec<_>>(), [vec![7, 2], vec![9]]);
+        assert_eq!(boxed.get(&[1], Draw::default()).unwrap().1.to_vec::<i64>(), [2]);
         assert_eq!(ten().subset(&[3, 1]).targets().to_vec::<i64>(), [3, 1]);
     }
 

@@ -42,6 +42,25 @@ pub enum DataError {
         /// The files the directory must hold.
         files: &'static str,
     },
+    /// A step does not fit a picture.
+    #[error("{transform}: {reason}")]
+    Transform {
+        /// The step.
+        transform: &'static str,
+        /// Why not, and what would be right.
+        reason: String,
+    },
+    /// A picture of a data set cannot be used.
+    #[error("{}: {reason}", path.display())]
+    Picture {
+        /// Its file.
+        path: PathBuf,
+        /// Why not, and what would be right.
+        reason: String,
+    },
+    /// An array file cannot be used.
+    #[error(transparent)]
+    Array(#[from] gradus_tensor::io::IoError),
 }
 
 impl DataError {

@@ -1,9 +1,7 @@
 //! Pictures in files.
 
-use crate::DataError;
+use crate::{DataError, Image, InterpolationMode};
 use gradus_tensor::Tensor;
-use image::imageops::FilterType;
-use image::{DynamicImage, ImageReader};
 use std::path::Path;
 
 /// Reads a PNG or JPEG file as a tensor [channels, H, W] of f32 in [0, 1].
@@ -17,7 +15,7 @@ use std::path::Path;
 /// If `channels` is neither 1 nor 3.
 #[track_caller]
 pub fn read_image(path: impl AsRef<Path>, channels: usize) -> Result<Tensor, DataError> {
-    Ok(to_tensor(&decode(path.as_ref())?, channels))
+    Ok(Image::open(path)?.with_channels(channels).to_tensor())
 }
 
 /// As [`read_image`], brought to [channels, height, width] by a triangle (bilinear) filter that takes
@@ -36,11 +34,8 @@ pub fn read_image_resized(
     width: usize,
 ) -> Result<Tensor, DataError> {
     assert!(height > 0 && width > 0, "read_image_resized: an image of {height}x{width} has no pixels");
-    let image = decode(path.as_ref())?;
-    if (image.height() as usize, image.width() as usize) == (height, width) {
-        return Ok(to_tensor(&image, channels));
-    }
-    Ok(to_tensor(&image.resize_exact(width as u32, height as u32, FilterType::Triangle), channels))
+    let image = Image::open(path)?.resize(height, width, InterpolationMode::Bilinear);
+    Ok(image.with_channels(channels).to_tensor())
 }
 
 /// Whether the border of an image [C, H, W] in [0, 1] is rather white than black: a digit photographed on
@@ -62,55 +57,10 @@ pub fn has_light_background(image: &Tensor) -> bool {
     sum / count as f32 > 0.5
 }
 
-fn decode(path: &Path) -> Result<DynamicImage, DataError> {
-    let reader = ImageReader::open(path).map_err(|e| DataError::io(path, e))?;
-    // By the first bytes: a wrong extension does not matter.
-    let reader = reader.with_guessed_format().map_err(|e| DataError::io(path, e))?;
-    let image = reader.decode().map_err(|e| match e {
-        image::ImageError::IoError(e) if e.kind() != std::io::ErrorKind::UnexpectedEof => DataError::io(path, e),
-        e => DataError::malformed(path, "picture", e.to_string(), "a whole PNG or JPEG file"),
-    })?;
-    if image.width() == 0 || image.height() == 0 {
-        return Err(DataError::malformed(path, "picture", "no pixels", "a whole PNG or JPEG file"));
-    }
-    Ok(on_white(image))
-}
-
-/// Lays a picture with transparency on white.
-fn on_white(image: DynamicImage) -> DynamicImage {
-    if !image.color().has_alpha() {
-        return image;
-    }
-    let mut rgba = image.into_rgba8();
-    for p in rgba.pixels_mut() {
-        let a = u32::from(p.0[3]);
-        for c in 0..3 {
-            p.0[c] = ((u32::from(p.0[c]) * a + 255 * (255 - a) + 127) / 255) as u8;
-        }
-        p.0[3] = 255;
-    }
-    DynamicImage::ImageRgba8(rgba)
-}
-
-#[track_caller]
-fn to_tensor(image: &DynamicImage, channels: usize) -> Tensor {
-    let (h, w) = (image.height() as usize, image.width() as usize);
-    let unit = |v: &u8| f32::from(*v) / 255.0;
-    match channels {
-        1 => Tensor::from_vec(image.to_luma8().iter().map(unit).collect(), [1, h, w]),
-        3 => {
-            // [H, W, 3] -> [3, H, W]
-            let pixels: Vec<f32> = image.to_rgb8().iter().map(unit).collect();
-            Tensor::from_vec(pixels, [h, w, 3]).permute(&[2, 0, 1]).contiguous()
-        }
-        n => panic!("read_image: an image has 1 or 3 channels, not {n}"),
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
-    use image::{GrayImage, Luma, Rgb, RgbImage, Rgba, RgbaImage};
+    use image::{DynamicImage, GrayImage, Luma, Rgb, RgbImage, Rgba, RgbaImage};
 
     fn saved(image: impl Into<DynamicImage>, name: &str) -> (tempfile::TempDir, std::path::PathBuf) {
         let dir = tempfile::tempdir().unwrap();
@@ -172,5 +122,12 @@ mod tests {
             let _ = read_image(&path, 3);
         }
         assert!(matches!(read_image(dir.path().join("absent.png"), 1), Err(DataError::Io { .. })));
+        let (_d, path) = saved(RgbImage::from_fn(40, 40, |x, y| Rgb([(x * y) as u8, y as u8, 90])), "cut.jpg");
+        let good = std::fs::read(&path).unwrap();
+        for n in 0..good.len() {
+            std::fs::write(&path, &good[..n]).unwrap();
+            let e = read_image(&path, 3).map(|_| ()).unwrap_err();
+            assert!(e.to_string().contains("cut.jpg: picture: found"), "{n}: {e:?}");
+        }
     }
 }

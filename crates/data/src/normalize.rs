@@ -1,6 +1,7 @@
 //! From pixels to what a network likes to see.
 
 use gradus_tensor::{DType, Tensor};
+use serde::{Deserialize, Serialize};
 
 /// The mean of ImageNet's red, green and blue, for pixels in [0, 1].
 pub const IMAGENET_MEAN: [f64; 3] = [0.485, 0.456, 0.406];
@@ -29,7 +30,10 @@ pub fn to_unit(pixels: &Tensor) -> Tensor {
 /// let x = scale.apply(&images);
 /// assert!(x.mean().item().abs() < 1e-4 && (x.std(0).item() - 1.0).abs() < 1e-4);
 /// ```
-#[derive(Clone, Debug, PartialEq)]
+///
+/// Source: <https://docs.pytorch.org/vision/stable/generated/torchvision.transforms.Normalize.html>
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
 pub struct Normalize {
     mean: Vec<f64>,
     std: Vec<f64>,
@@ -42,9 +46,22 @@ impl Normalize {
     /// If there are not as many means as deviations, or a deviation is not above 0.
     #[track_caller]
     pub fn new(mean: &[f64], std: &[f64]) -> Normalize {
-        assert!(mean.len() == std.len(), "Normalize: {} means and {} deviations", mean.len(), std.len());
-        assert!(std.iter().all(|&s| s > 0.0), "Normalize: the deviations {std:?} must be above 0");
-        Normalize { mean: mean.to_vec(), std: std.to_vec() }
+        let scale = Normalize { mean: mean.to_vec(), std: std.to_vec() };
+        if let Err(e) = scale.check() {
+            panic!("Normalize: {e}");
+        }
+        scale
+    }
+
+    /// Whether what was read makes sense.
+    pub(crate) fn check(&self) -> Result<(), String> {
+        match (self.mean.len(), self.std.len()) {
+            (m, s) if m != s => Err(format!("{m} means and {s} deviations")),
+            _ if self.std.iter().any(|&s| s.is_nan() || s <= 0.0) => {
+                Err(format!("the deviations {:?} must be above 0", self.std))
+            }
+            _ => Ok(()),
+        }
     }
 
     /// With the actual mean and (population) deviation of these images, computed in f64.

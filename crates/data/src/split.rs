@@ -1,9 +1,12 @@
 //! Taking a part of the examples aside.
 
+use crate::DataError;
+use crate::text::read_text;
 use rand::SeedableRng;
 use rand::seq::SliceRandom;
 use rand_xoshiro::Xoshiro256PlusPlus;
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashSet};
+use std::path::Path;
 
 /// Splits `0..n` at random: the indices that stay, and a `fraction` of them (rounded) set aside; both ascending.
 ///
@@ -45,6 +48,33 @@ pub fn stratified_split(labels: &[i64], fraction: f64, seed: u64) -> (Vec<usize>
     stay.sort_unstable();
     aside.sort_unstable();
     (stay, aside)
+}
+
+/// Splits examples by a list: those whose names stand in the text file `list`, one a line, are set aside; empty
+/// lines do not count. The indices that stay, and those set aside; both ascending.
+///
+/// # Errors
+/// If the list cannot be read or names something twice or that is not there, or one of the parts is empty.
+pub fn split_by_list(names: &[String], list: impl AsRef<Path>) -> Result<(Vec<usize>, Vec<usize>), DataError> {
+    let list = list.as_ref();
+    let text = read_text(list)?;
+    let by_name: BTreeMap<&str, usize> = names.iter().map(String::as_str).zip(0..).collect();
+    let (mut aside, mut seen) = (Vec::new(), HashSet::new());
+    for (line, name) in text.lines().map(str::trim).enumerate().filter(|(_, name)| !name.is_empty()) {
+        let wrong = |expected| DataError::malformed(list, format!("line {}", line + 1), format!("`{name}`"), expected);
+        let index = *by_name.get(name).ok_or_else(|| wrong("the name of an example, such as `class/picture.png`"))?;
+        if !seen.insert(index) {
+            return Err(wrong("each name once"));
+        }
+        aside.push(index);
+    }
+    aside.sort_unstable();
+    let stay: Vec<usize> = (0..names.len()).filter(|i| aside.binary_search(i).is_err()).collect();
+    if aside.is_empty() || stay.is_empty() {
+        let found = format!("{} of {} examples", aside.len(), names.len());
+        return Err(DataError::malformed(list, "names", found, "some of them, not all"));
+    }
+    Ok((stay, aside))
 }
 
 /// How many of each class to set aside: whole shares first, then one more for the largest remainders
@@ -94,6 +124,22 @@ mod tests {
         let (stay, aside) = random_split(101, 0.3, 1);
         assert_eq!((stay.len(), aside.len()), (71, 30));
         assert_eq!(random_split(0, 0.5, 0), (vec![], vec![]));
+    }
+
+    #[test]
+    fn a_list_says_what_is_set_aside() {
+        let dir = tempfile::tempdir().unwrap();
+        let list = dir.path().join("validation.txt");
+        let names = ["a/1.png", "a/2.png", "b/1.png"].map(String::from);
+        let split = |text: &str| {
+            std::fs::write(&list, text).unwrap();
+            split_by_list(&names, &list).map_err(|e| e.to_string())
+        };
+        assert_eq!(split("b/1.png\n\na/1.png\r\n"), Ok((vec![1], vec![0, 2])));
+        assert!(split("a/1.png\na/3.png\n").unwrap_err().contains("validation.txt: line 2: found `a/3.png`"));
+        assert!(split("a/1.png\na/1.png\n").unwrap_err().contains("line 2: found `a/1.png`, expected each name once"));
+        assert!(split("a/1.png\na/2.png\nb/1.png").unwrap_err().contains("found 3 of 3 examples"));
+        assert!(split("\n").unwrap_err().contains("found 0 of 3"));
     }
 
     #[test]

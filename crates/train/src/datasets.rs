@@ -133,8 +133,9 @@ mod tests {
         assert_eq!(parts.map(|p| p.dataset().len()), [1294, 144, 359]);
         let train = splits.train.dataset().inputs();
         assert!(train.mean().item().abs() < 1e-4 && (train.std(0).item() - 1.0).abs() < 1e-4);
-        let test: Vec<Tensor> = load_test(&config, &splits.preprocess).unwrap().epoch(0).map(|(x, _)| x).collect();
-        assert_eq!(test[0].to_vec::<f32>(), splits.test.epoch(0).next().unwrap().0.to_vec::<f32>());
+        let test: Vec<Tensor> =
+            load_test(&config, &splits.preprocess).unwrap().epoch(0).map(|b| b.unwrap().0).collect();
+        assert_eq!(test[0].to_vec::<f32>(), splits.test.epoch(0).next().unwrap().unwrap().0.to_vec::<f32>());
     }
 
     #[test]

@@ -270,7 +270,7 @@ impl<'r> Prepared<'r> {
         }
         if !stopped {
             checkpoint::load_weights(&dir.file(BEST), model)?;
-            let measured = measure(model, recipe, &splits.test, &splits.classes, &splits.preprocess);
+            let measured = measure(model, recipe, &splits.test, &splits.classes, &splits.preprocess)?;
             let svg = plots::confusion_svg(
                 &format!("{title}, test examples"),
                 &measured.classification.confusion(),
@@ -322,15 +322,15 @@ fn measure(
     test: &DataLoader,
     classes: &[String],
     preprocess: &Preprocess,
-) -> Measured {
-    let (seen, classification) = trainer::test(model, recipe.loss, test, classes.len());
-    Measured {
+) -> Result<Measured> {
+    let (seen, classification) = trainer::test(model, recipe.loss, test, classes.len())?;
+    Ok(Measured {
         loss: seen.loss(),
         classification,
         classes: classes.to_vec(),
         inputs: test.dataset().inputs().clone(),
         preprocess: preprocess.clone(),
-    }
+    })
 }
 
 fn opening(recipe: &Recipe, model: &dyn Forward, splits: &Splits, dir: &RunDir) -> String {
@@ -392,7 +392,7 @@ impl Trained {
             config.dir = dir.display().to_string();
         }
         let test = datasets::load_test(&config, &self.card.preprocess)?;
-        Ok(measure(&*self.model, &self.card.recipe, &test, &self.card.classes, &self.card.preprocess))
+        measure(&*self.model, &self.card.recipe, &test, &self.card.classes, &self.card.preprocess)
     }
 
     /// Attacks the first `most` test examples that were measured.

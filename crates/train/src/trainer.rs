@@ -41,7 +41,7 @@ impl<'a> Trainer<'a> {
     /// Trains for `epochs` passes over `train`, measuring on `validation` after each.
     ///
     /// # Errors
-    /// Whatever a callback ends the run with; a snapshot that does not fit.
+    /// A batch that cannot be read, whatever a callback ends the run with, a snapshot that does not fit.
     pub fn fit(self, train: &DataLoader, validation: &DataLoader) -> Result<Progress<'a>> {
         let Trainer { model, optimizer, objective, schedule, epochs, accumulate, average, resume, mut callbacks } =
             self;
@@ -52,7 +52,8 @@ impl<'a> Trainer<'a> {
         while at.epoch < at.epochs && at.goes_on() {
             let done = at.begin_epoch();
             model.train();
-            for (i, (images, labels)) in train.epoch(at.epoch).enumerate().skip(done) {
+            for (i, batch) in (done..).zip(train.epoch_from(at.epoch, done)) {
+                let (images, labels) = batch?;
                 let group = accumulate.min(batches - i / accumulate * accumulate); // batches of this step
                 if i.is_multiple_of(accumulate) {
                     at.set_rates(&schedule, base_lr);
@@ -79,7 +80,7 @@ impl<'a> Trainer<'a> {
                 }
             }
             if !at.stopped {
-                at.end_epoch(&at.averaged(|| evaluate(model, objective.loss, validation, |_, _| ())));
+                at.end_epoch(&at.averaged(|| evaluate(model, objective.loss, validation, |_, _| ()))?);
                 each(&mut callbacks, &mut at, |c, at| c.on_epoch(at))?;
             }
         }
@@ -175,28 +176,40 @@ impl<'a> Progress<'a> {
 }
 
 /// Loss and accuracy of `model`, in evaluation mode and without a graph; `each` sees every batch's outputs and labels.
-pub fn evaluate(model: &dyn Forward, loss: Loss, data: &DataLoader, mut each: impl FnMut(&Tensor, &Tensor)) -> Running {
+///
+/// # Errors
+/// If a batch cannot be read.
+pub fn evaluate(
+    model: &dyn Forward,
+    loss: Loss,
+    data: &DataLoader,
+    mut each: impl FnMut(&Tensor, &Tensor),
+) -> Result<Running> {
     model.eval();
     let mut seen = Running::default();
     no_grad(|| {
-        for (images, labels) in data.epoch(0) {
+        for batch in data.epoch(0) {
+            let (images, labels) = batch?;
             let outputs = model.forward(&images);
             seen.add(loss.of(&outputs, &labels).item_f64(), correct(&outputs, &labels), labels.size(0));
             each(&outputs, &labels);
         }
-    });
-    seen
+        Ok(seen)
+    })
 }
 
 /// As [`evaluate`], with the probabilities of each example.
-pub fn test(model: &dyn Forward, loss: Loss, data: &DataLoader, classes: usize) -> (Running, Classification) {
+///
+/// # Errors
+/// As [`evaluate`].
+pub fn test(model: &dyn Forward, loss: Loss, data: &DataLoader, classes: usize) -> Result<(Running, Classification)> {
     let (mut truth, mut probabilities) = (Vec::new(), Vec::new());
     let seen = evaluate(model, loss, data, |outputs, labels| {
         truth.extend(labels.to_vec::<i64>().into_iter().map(|t| t as usize));
         // Log-probabilities are their own log-softmax, so this is right for them as for logits.
         probabilities.extend(outputs.to_dtype(DType::F64).softmax(1).to_vec::<f64>());
-    });
-    (seen, Classification::new(truth, probabilities, classes))
+    })?;
+    Ok((seen, Classification::new(truth, probabilities, classes)))
 }
 
 /// Runs `f` under a name that the profiler shows.
