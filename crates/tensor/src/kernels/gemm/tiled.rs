@@ -346,10 +346,13 @@ impl Piece {
         let panel_parts = self.panels.len().div_ceil(plan.group).min(tasks);
         let row_parts = tasks.div_ceil(panel_parts).min(blocks);
         let block = Depth { rows, blocks, ks, a_copy, b_copy, first: self.panels.start, step };
+        // A thread has a run of neighbouring tasks: of the larger operand it reads a share, of the smaller one all.
+        let by_panels = job.n > self.rows.len();
         par::for_each(row_parts * panel_parts, |t| {
-            let some = part(self.panels.len(), panel_parts, t % panel_parts);
+            let (r, p) = if by_panels { (t % row_parts, t / row_parts) } else { (t / panel_parts, t % panel_parts) };
+            let some = part(self.panels.len(), panel_parts, p);
             let panels = self.panels.start + some.start..self.panels.start + some.end;
-            let blocks = part(blocks, row_parts, t / panel_parts);
+            let blocks = part(blocks, row_parts, r);
             for first in panels.clone().step_by(plan.group) {
                 multiply(tiles, plan, job, &block, blocks.clone(), first..panels.end.min(first + plan.group));
             }
