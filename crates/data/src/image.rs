@@ -211,18 +211,21 @@ impl Image {
             return self.clone();
         }
         thread_local!(static RESIZER: RefCell<Resizer> = RefCell::new(Resizer::new()));
-        let kind = if self.channels == 3 { PixelType::U8x3 } else { PixelType::U8 };
         let algorithm = match mode {
             InterpolationMode::Nearest => ResizeAlg::Nearest,
             InterpolationMode::Bilinear => ResizeAlg::Convolution(FilterType::Bilinear),
             InterpolationMode::Bicubic => ResizeAlg::Convolution(FilterType::CatmullRom),
         };
         let options = ResizeOptions::new().resize_alg(algorithm).use_alpha(false);
-        let from =
-            ImageRef::new(self.width as u32, self.height as u32, &self.data, kind).expect("extents fit the bytes");
+        // The resizer is compiled for pixels of four bytes alone: all its kinds of pixels would be 3 MB of program.
+        let (kind, c) = (PixelType::U8x4, self.channels);
+        let mut wide = vec![0; self.width * self.height * 4];
+        wide.chunks_exact_mut(4).zip(self.data.chunks_exact(c)).for_each(|(to, pixel)| to[..c].copy_from_slice(pixel));
+        let from = ImageRef::new(self.width as u32, self.height as u32, &wide, kind).expect("extents fit the bytes");
         let mut to = View::new(width as u32, height as u32, kind);
         RESIZER.with_borrow_mut(|r| r.resize(&from, &mut to, &options)).expect("both have pixels of one kind");
-        Image { data: to.into_vec(), height, width, channels: self.channels }
+        let data = to.buffer().chunks_exact(4).flat_map(|pixel| &pixel[..c]).copied().collect();
+        Image { data, height, width, channels: c }
     }
 
     /// As f32 in [0, 1], [C, H, W].
