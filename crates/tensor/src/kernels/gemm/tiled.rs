@@ -26,6 +26,8 @@ const CHUNK: usize = 1024 * 1024;
 const STREAM: usize = 256 * 1024;
 /// Columns of a task in that case.
 const STREAM_COLS: usize = 512;
+/// Elements of `b` that each thread may hold in its cache from one product to the next.
+const NEAR: usize = 128 * 1024;
 /// Floating-point operations that make a task of their own.
 const TASK_FLOPS: usize = 800_000;
 /// Floating-point operations of a product from which its tasks share what is made ready.
@@ -346,8 +348,9 @@ impl Piece {
         let panel_parts = self.panels.len().div_ceil(plan.group).min(tasks);
         let row_parts = tasks.div_ceil(panel_parts).min(blocks);
         let block = Depth { rows, blocks, ks, a_copy, b_copy, first: self.panels.start, step };
-        // A thread has a run of neighbouring tasks: of the larger operand it reads a share, of the smaller one all.
-        let by_panels = job.n > self.rows.len();
+        // A thread has a run of neighbouring tasks: it reads a share of the rows and all panels, or the other way
+        // round where there are more of these than its cache holds.
+        let by_panels = job.n > self.rows.len() && job.n * job.k > NEAR;
         par::for_each(row_parts * panel_parts, |t| {
             let (r, p) = if by_panels { (t % row_parts, t / row_parts) } else { (t / panel_parts, t % panel_parts) };
             let some = part(self.panels.len(), panel_parts, p);
