@@ -18,6 +18,8 @@ pub(crate) enum Command {
     Train(TrainArgs),
     /// Measure the best checkpoint of a run on the test examples
     Eval(EvalArgs),
+    /// Look into a trained model: maps, filters, loss surface, curvature, invariances
+    Analyze(AnalyzeArgs),
     /// Class probabilities of images (PNG, JPEG, .npy) by the best checkpoint of a run
     Predict(PredictArgs),
     /// The runs there are, side by side
@@ -105,6 +107,30 @@ pub(crate) struct EvalArgs {
     #[arg(long, value_names = ["FP", "FN"], num_args = 2, requires = "positive", group = "choice", value_parser = cost)]
     pub(crate) cost: Option<Vec<f64>>,
     /// Print one JSON object on standard output, everything else on standard error
+    #[arg(long)]
+    pub(crate) json: bool,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct AnalyzeArgs {
+    /// A run directory, or a checkpoint file (.safetensors); without it, the analyses there are
+    pub(crate) run: Option<PathBuf>,
+    /// Which analyses, as in --what tsne,hessian (default: all)
+    #[arg(long, value_name = "NAMES", value_delimiter = ',')]
+    pub(crate) what: Vec<String>,
+    /// The directory of the data files, if it is not the one of the run
+    #[arg(long, value_name = "DIR")]
+    pub(crate) data: Option<PathBuf>,
+    /// Where pictures are drawn (default: `analysis` beside the checkpoint)
+    #[arg(long, value_name = "DIR")]
+    pub(crate) out: Option<PathBuf>,
+    /// How many test examples are looked at
+    #[arg(long, value_name = "N", default_value_t = 500)]
+    pub(crate) examples: usize,
+    /// Seed of random directions and beginnings
+    #[arg(long, value_name = "N", default_value_t = 0)]
+    pub(crate) seed: u32,
+    /// Print one JSON object on standard output
     #[arg(long)]
     pub(crate) json: bool,
 }

@@ -224,7 +224,7 @@ pub(crate) fn predict(args: &PredictArgs) -> Result<ExitCode> {
 }
 
 /// A trained model by the path of its run, or by the run's name within `runs`.
-fn open(run: &Path) -> Result<Trained> {
+pub(crate) fn open(run: &Path) -> Result<Trained> {
     Trained::open(&place_of(run)?)
 }
 

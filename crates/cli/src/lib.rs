@@ -1,5 +1,6 @@
 //! The command line of Gradus.
 
+mod analyze;
 mod args;
 mod bench;
 mod commands;
@@ -29,6 +30,7 @@ pub fn main() -> ExitCode {
     let result = match &cli.command {
         Command::Train(args) => commands::train(args),
         Command::Eval(args) => commands::eval(args),
+        Command::Analyze(args) => analyze::analyze(args),
         Command::Predict(args) => commands::predict(args),
         Command::Runs(args) => runs::runs(args),
         Command::Summary(args) => commands::summary(args),

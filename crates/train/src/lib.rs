@@ -4,6 +4,7 @@
 //! loop, and each [`Callback`] something that happens beside it.
 
 mod adversarial;
+pub mod analysis;
 mod callback;
 mod checkpoint;
 mod datasets;

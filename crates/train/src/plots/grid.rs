@@ -40,7 +40,7 @@ pub fn grid_svg(title: &str, subtitle: &str, tiles: &[Tile], columns: usize) -> 
     );
     for (i, tile) in tiles.iter().enumerate() {
         let (x, y) = (16 + i % columns * cell.0, 64 + i / columns * cell.1);
-        let data = STANDARD.encode(png(&tile.pixels));
+        let data = png(&tile.pixels);
         let _ = writeln!(
             svg,
             "<image x=\"{x}\" y=\"{y}\" width=\"{SIDE}\" height=\"{SIDE}\" style=\"image-rendering:pixelated\" \
@@ -63,8 +63,8 @@ pub(crate) fn escape(text: &str) -> String {
     text.replace('&', "&amp;").replace('<', "&lt;").replace('>', "&gt;").replace('"', "&quot;")
 }
 
-/// A PNG of pixels in [0, 1].
-fn png(pixels: &Tensor) -> Vec<u8> {
+/// A PNG of pixels in [0, 1], in base64.
+pub(super) fn png(pixels: &Tensor) -> String {
     let shape = pixels.shape();
     let (channels, height, width) = (shape[0], shape[1] as u32, shape[2] as u32);
     let values = pixels.permute(&[1, 2, 0]).contiguous().to_vec::<f32>(); // [H, W, C]
@@ -77,7 +77,7 @@ fn png(pixels: &Tensor) -> Vec<u8> {
     let mut out = Cursor::new(Vec::new());
     let picture = picture.expect("there are as many bytes as pixels");
     picture.write_to(&mut out, image::ImageFormat::Png).expect("writing to memory does not fail");
-    out.into_inner()
+    STANDARD.encode(out.into_inner())
 }
 
 #[cfg(test)]

@@ -4,7 +4,7 @@ use super::{Drawn, FONT, GRID, INK, MUTED, caption, draw};
 use plotters::prelude::*;
 use std::ops::Range;
 
-const PALETTE: [RGBColor; 10] = [
+pub(super) const PALETTE: [RGBColor; 10] = [
     RGBColor(0x2f, 0x6f, 0xde),
     RGBColor(0xe0, 0x7a, 0x1f),
     RGBColor(0x2a, 0x9d, 0x5c),
@@ -94,7 +94,7 @@ impl Lines<'_> {
 }
 
 /// The ends of values with a margin; 0 to 1 where there are none.
-fn ends(values: impl Iterator<Item = f64>) -> Range<f64> {
+pub(super) fn ends(values: impl Iterator<Item = f64>) -> Range<f64> {
     let (low, high) = values.fold((f64::INFINITY, f64::NEG_INFINITY), |(l, h), v| (l.min(v), h.max(v)));
     if !low.is_finite() {
         return 0.0..1.0;
@@ -104,7 +104,7 @@ fn ends(values: impl Iterator<Item = f64>) -> Range<f64> {
 }
 
 /// A label without digits that say nothing.
-fn number(v: f64) -> String {
+pub(super) fn number(v: f64) -> String {
     match v.abs() {
         a if a < 1e-9 => "0".into(),
         a if !(1e-3..1e4).contains(&a) => format!("{v:.1e}"),

@@ -1,11 +1,14 @@
-//! Charts of a run as SVG: loss and accuracy by epoch, the confusion matrix, lines, pictures in a grid.
+//! Charts of a run as SVG: loss and accuracy by epoch, the confusion matrix, lines, pictures in a grid,
+//! planes.
 
 mod grid;
 mod lines;
+mod plane;
 
 pub(crate) use grid::escape;
 pub use grid::{Tile, grid_svg};
 pub use lines::Lines;
+pub use plane::{Plane, color, ends_of};
 
 use crate::metrics::{Confusion, EpochMetrics};
 use plotters::coord::Shift;
