@@ -45,6 +45,9 @@ pub(crate) struct TrainArgs {
     /// The directory of the data files
     #[arg(long, value_name = "DIR")]
     pub(crate) data: Option<PathBuf>,
+    /// Leave out pictures of a directory that cannot be read, and name them
+    #[arg(long, conflicts_with = "resume")]
+    pub(crate) skip_broken: bool,
     /// Passes over the training examples
     #[arg(long, value_name = "N")]
     pub(crate) epochs: Option<usize>,
@@ -85,6 +88,12 @@ pub(crate) struct EvalArgs {
     /// The directory of the data files, if it is not the one of the run
     #[arg(long, value_name = "DIR")]
     pub(crate) data: Option<PathBuf>,
+    /// Look at the four corners and the middle of each picture, and take the mean of what is said of them
+    #[arg(long)]
+    pub(crate) five_crop: bool,
+    /// Leave out pictures of a directory that cannot be read, and name them
+    #[arg(long)]
+    pub(crate) skip_broken: bool,
     /// Draw the confusion matrix, ROC, precision-recall and calibration curves and the worst mistakes into this directory
     #[arg(long, value_name = "DIR")]
     pub(crate) pictures: Option<PathBuf>,
@@ -145,7 +154,7 @@ pub(crate) struct RunsArgs {
     /// Draw the metric of all these runs over their epochs into this file (SVG)
     #[arg(long, value_name = "FILE")]
     pub(crate) curves: Option<PathBuf>,
-    /// What is drawn: train_loss, train_accuracy, val_loss, val_accuracy or lr
+    /// What is drawn: a column of metrics.csv, such as train_loss, val_accuracy, val_r2 or lr
     #[arg(long, value_name = "NAME", default_value = "val_loss")]
     pub(crate) metric: String,
     /// Print one JSON object on standard output
@@ -157,7 +166,7 @@ pub(crate) struct RunsArgs {
 pub(crate) struct PredictArgs {
     /// A run directory, or a checkpoint file (.safetensors)
     pub(crate) run: PathBuf,
-    /// Images of the model's input size, light strokes on dark as in the training data
+    /// Pictures (light strokes on dark where the model learnt that), tables, texts or series, as in the training data
     #[arg(required = true)]
     pub(crate) inputs: Vec<PathBuf>,
     /// Bring pictures of another size to the model's

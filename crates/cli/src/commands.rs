@@ -5,8 +5,8 @@ use crate::args::{EvalArgs, ListArgs, PredictArgs, SummaryArgs, TrainArgs};
 use crate::table::{table, thousands};
 use gradus_train::metrics::{Average, ClassRow};
 use gradus_train::{
-    Choice, Fit, Measured, RECIPES, Recipe, Result, Robustness, TrainError, Trained, did_you_mean, predict_files,
-    run::Summary, run::Watch,
+    Choice, EvaluateOptions, Evaluation, Fit, Measured, MeasuredNumbers, RECIPES, Recipe, Result, Robustness, SOURCES,
+    TrainError, Trained, did_you_mean, predict_files, run::Summary, run::Watch,
 };
 use serde_json::{Value, json};
 use std::io::Write;
@@ -64,6 +64,7 @@ fn settings(args: &TrainArgs) -> Vec<String> {
     settings.extend(overrides.into_iter().filter_map(|(key, value)| Some(format!("{key}={}", value?))));
     settings.extend(args.init_from.as_ref().map(|file| format!("training.init_from={}", file.display())));
     settings.extend(args.data.as_ref().map(|dir| format!("data.dir={}", dir.display())));
+    settings.extend(args.skip_broken.then(|| "data.folder.skip_broken=true".to_string()));
     settings
 }
 
@@ -85,23 +86,34 @@ fn interrupt_flag() -> Arc<AtomicBool> {
 
 fn closing(s: &Summary) -> String {
     let place = s.run_dir.display();
-    match (s.test_accuracy, s.test_loss) {
-        (Some(accuracy), Some(loss)) => format!(
-            "test accuracy {:.2} % (loss {loss:.4}, {} examples, weights of epoch {})\n\
-             {:.1} s; saved in {place}\n",
-            100.0 * accuracy,
-            s.examples[2],
-            s.best_epoch.unwrap_or(0),
-            s.seconds,
-        ),
-        _ => format!("interrupted after {} of its epochs; {:.1} s; saved in {place}\n", s.epochs, s.seconds),
-    }
+    let Some(loss) = s.test_loss else {
+        return format!("interrupted after {} of its epochs; {:.1} s; saved in {place}\n", s.epochs, s.seconds);
+    };
+    let result = match s.test_errors {
+        Some(e) => format!("test MSE {:.6}, MAE {:.6}, R2 {:.4}", e.mse, e.mae, e.r2),
+        None => format!("test accuracy {:.2} %", 100.0 * s.test_accuracy.unwrap_or(f64::NAN)),
+    };
+    // A wait that does not show is no news.
+    let waited = match s.waited >= 0.05 {
+        true => format!(", {:.1} s of them waiting for data", s.waited),
+        false => String::new(),
+    };
+    format!(
+        "{result} (loss {loss:.4}, {} examples, weights of epoch {})\n{:.1} s{waited}; saved in {place}\n",
+        s.examples[2],
+        s.best_epoch.unwrap_or(0),
+        s.seconds,
+    )
 }
 
 pub(crate) fn eval(args: &EvalArgs) -> Result<ExitCode> {
     let start = Instant::now();
     let trained = open(&args.run)?;
-    let measured = trained.evaluate(args.data.as_deref())?;
+    let options = EvaluateOptions { data: args.data.clone(), five_crop: args.five_crop, skip_broken: args.skip_broken };
+    let measured = match trained.evaluate(&options)? {
+        Evaluation::Classes(measured) => measured,
+        Evaluation::Numbers(measured) => return eval_numbers(args, &trained, &measured, start),
+    };
     let choice = args.cost.as_ref().map(|c| Choice::Cost(c[0], c[1])).or(args.sensitivity.map(Choice::Sensitivity));
     let threshold = match (&args.positive, choice) {
         (Some(class), Some(choice)) => Some((class, measured.threshold(class, choice)?)),
@@ -145,6 +157,38 @@ pub(crate) fn eval(args: &EvalArgs) -> Result<ExitCode> {
     for picture in pictures {
         print(&format!("drew {}\n", picture.display()));
     }
+    Ok(ExitCode::SUCCESS)
+}
+
+/// `gradus eval` of a model that foretells numbers.
+fn eval_numbers(args: &EvalArgs, trained: &Trained, measured: &MeasuredNumbers, start: Instant) -> Result<ExitCode> {
+    if args.positive.is_some() || !args.adversarial.is_empty() {
+        let target = &measured.target;
+        return Err(TrainError::Input(format!("`{target}` is a number: it has no classes to choose or to attack")));
+    }
+    let title = format!("{}: {}", trained.card.recipe.name, trained.card.recipe.model.name);
+    let pictures = args.pictures.as_deref().map(|dir| measured.pictures(&title, dir)).transpose()?.unwrap_or_default();
+    if args.json {
+        let mut object = measured.to_json();
+        object["epochs"] = json!(trained.card.epoch);
+        object["seconds"] = json!(start.elapsed().as_secs_f64());
+        object["run_dir"] = json!(trained.checkpoint.parent());
+        object["checkpoint"] = json!(trained.checkpoint);
+        object["pictures"] = json!(pictures);
+        print_json(&object);
+        return Ok(ExitCode::SUCCESS);
+    }
+    let s = measured.numbers.scores();
+    print(&format!(
+        "test of `{}`: MSE {:.6}, MAE {:.6}, R2 {:.4} (loss {:.4}, {} examples)\n",
+        measured.target,
+        s.mse,
+        s.mae,
+        s.r2,
+        measured.loss,
+        measured.numbers.examples()
+    ));
+    pictures.iter().for_each(|picture| print(&format!("drew {}\n", picture.display())));
     Ok(ExitCode::SUCCESS)
 }
 
@@ -192,6 +236,20 @@ pub(crate) fn predict(args: &PredictArgs) -> Result<ExitCode> {
     let trained = open(&args.run)?;
     let predictions = predict_files(&trained, &args.inputs, Fit { resize: args.resize, invert: args.invert })?;
     let classes = &trained.card.classes;
+    if let Some(target) = &trained.card.target {
+        if args.json {
+            let list: Vec<Value> = predictions
+                .iter()
+                .map(|p| json!({ "input": p.input, "target": target.name, "values": p.numbers }))
+                .collect();
+            print_json(&json!({ "checkpoint": trained.checkpoint, "predictions": list }));
+            return Ok(ExitCode::SUCCESS);
+        }
+        let values = |v: &[f64]| v.iter().map(|x| format!("{x:.6}")).collect::<Vec<_>>().join(" ");
+        let rows: Vec<Vec<String>> = predictions.iter().map(|p| vec![p.input.clone(), values(&p.numbers)]).collect();
+        print(&table(&["input", &target.name], &rows, &[1]));
+        return Ok(ExitCode::SUCCESS);
+    }
     if args.json {
         let list: Vec<Value> = predictions
             .iter()
@@ -291,7 +349,7 @@ pub(crate) fn list(args: &ListArgs) -> Result<ExitCode> {
     let recipes: Vec<(&str, &str)> = recipes.iter().map(|r| (r.name.as_str(), r.description.as_str())).collect();
     let models: Vec<(&str, &str)> = gradus_models::MODELS.iter().map(|m| (m.name, m.description)).collect();
     let datasets: Vec<(&str, &str)> = gradus_data::DATASETS.iter().map(|d| (d.name, d.description)).collect();
-    let sections = [("recipes", recipes), ("models", models), ("data sets", datasets)];
+    let sections = [("recipes", recipes), ("models", models), ("data sets", datasets), ("sources", SOURCES.to_vec())];
     if args.json {
         let object = sections.iter().map(|(title, rows)| {
             let rows: Vec<Value> = rows.iter().map(|(n, d)| json!({ "name": n, "description": d })).collect();

@@ -197,15 +197,37 @@ impl Table {
         missing: MissingCells,
     ) -> Result<(TensorDataset, Vec<String>), DataError> {
         let table = self.ready(inputs, target, missing)?;
-        let at = table.position(target)?;
-        if let Some(row) = table.rows.iter().position(|(_, cells)| is_empty(&cells[at])) {
-            return Err(table.wrong(row, target, "an empty cell", "a class"));
-        }
         let classes = table.classes(target)?;
+        let labels = Tensor::from_vec(table.labels(target, &classes)?, [table.len()]);
+        Ok((TensorDataset::new(table.features(inputs, missing)?, labels), classes))
+    }
+
+    /// The place of each cell of a column among `classes`.
+    ///
+    /// # Errors
+    /// If there is no such column, or a cell is empty or none of the classes.
+    pub fn labels(&self, column: &str, classes: &[String]) -> Result<Vec<i64>, DataError> {
         let by_name: BTreeMap<&str, i64> = classes.iter().map(String::as_str).zip(0..).collect();
-        let labels = table.texts(target)?.into_iter().map(|t| by_name[t]).collect();
-        let data = TensorDataset::new(table.features(inputs, missing)?, Tensor::from_vec(labels, [table.len()]));
-        Ok((data, classes))
+        let cells = self.texts(column)?.into_iter().enumerate();
+        let label = |(row, cell): (usize, &str)| match by_name.get(cell) {
+            _ if is_empty(cell) => Err(self.wrong(row, column, "an empty cell", "a class")),
+            Some(label) => Ok(*label),
+            None => {
+                let expected = format!("one of the classes that are trained: {}", classes.join(", "));
+                Err(self.wrong(row, column, format!("`{cell}`"), &expected))
+            }
+        };
+        cells.map(label).collect()
+    }
+
+    /// The table of these rows, counted from 0, in this order.
+    ///
+    /// # Panics
+    /// If there is no such row.
+    #[track_caller]
+    pub fn subset(&self, rows: &[usize]) -> Table {
+        let rows = rows.iter().map(|&i| self.rows[i].clone()).collect();
+        Table { path: self.path.clone(), header: self.header.clone(), rows }
     }
 
     /// The rows that are used.
@@ -300,6 +322,12 @@ mod tests {
         assert_eq!(classes, ["x", "y"]);
         assert_eq!(data.targets().to_vec::<i64>(), [0, 1, 0, 1]);
         assert_eq!(data.inputs().to_vec::<f32>()[..6], [1.0, 1.0, 0.0, 2.0, 0.0, 1.0]);
+        assert_eq!(t.subset(&[3, 0]).texts("a").unwrap(), ["4", "1"]);
+        let e = error(t.subset(&[0, 1]).labels("kind", &["x".to_string()]));
+        assert!(
+            e.contains("t.csv: line 3, column `kind`: found `y`, expected one of the classes that are trained: x"),
+            "{e}"
+        );
         let t = table("t.tsv", "label\tsentence\n1\ta \"quoted, word\n0\tb\n").unwrap();
         assert_eq!(t.texts("sentence").unwrap(), ["a \"quoted, word", "b"]);
     }

@@ -4,6 +4,8 @@
 mod evaluation;
 #[path = "cli/resume.rs"]
 mod resume;
+#[path = "cli/sources.rs"]
+mod sources;
 #[path = "cli/training.rs"]
 mod training;
 
@@ -382,7 +384,7 @@ fn a_wrong_setting_names_the_key_and_what_it_takes() {
     place.quick(&["--set", "optimizer.lr=fast"]).fails(2, &["optimizer.lr", "a number", "\"fast\""]);
     place.quick(&["--set", "epochs=1.5"]).fails(2, &["epochs", "whole number", "1.5"]);
     place.quick(&["--set", "optimizer.name=sdg"]).fails(2, &["optimizer.name", "did you mean `sgd`?"]);
-    place.quick(&["--set", "loss=mse"]).fails(2, &["loss", "mse", "cross-entropy"]);
+    place.quick(&["--set", "loss=hinge"]).fails(2, &["loss", "hinge", "cross-entropy"]);
     place.quick(&["--set", "model.name=mnist-cnn"]).fails(2, &["mnist-cnn", "digits"]);
     place.quick(&["--set", "batch_size=0"]).fails(2, &["batch_size", "at least 1"]);
     assert!(!place.path("runs").exists());

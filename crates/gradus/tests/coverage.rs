@@ -33,6 +33,7 @@ mod coverage {
     pub mod activations;
     pub mod attention;
     pub mod conv;
+    pub mod data;
     pub mod evaluation;
     pub mod losses;
     pub mod norm;
@@ -47,7 +48,7 @@ struct Group {
     letter: char,
     /// The numbers that must be there.
     numbers: RangeInclusive<usize>,
-    /// Those of them that belong to models, not to layers, and are not built yet.
+    /// Those of them that are not built yet.
     later: &'static [usize],
     rows: &'static [&'static [Row]],
 }
@@ -70,6 +71,7 @@ const GROUPS: &[Group] = &[
         later: &[],
         rows: &[coverage::norm::initialisers::ROWS, coverage::recurrent::state::ROWS],
     },
+    Group { heading: "Data", letter: 'H', numbers: 1..=33, later: &[8, 22], rows: &[coverage::data::ROWS] },
     Group {
         heading: "Normalisation",
         letter: 'G',

@@ -109,7 +109,7 @@ pub struct RobustnessReport {
 /// Attacks the first `most` test examples with every attack at every size.
 ///
 /// # Errors
-/// If a size is negative or not finite.
+/// If a size is negative or not finite, or the examples are no pictures.
 pub fn robustness(
     model: &dyn Forward,
     loss: Loss,
@@ -123,11 +123,18 @@ pub fn robustness(
             "an epsilon is at least 0, as a part of the range of a pixel; got {wrong}"
         )));
     }
+    if epsilons.is_empty() {
+        return Ok(RobustnessReport { rows: vec![], tiles: vec![] });
+    }
+    if !measured.has_pictures() {
+        return Err(TrainError::Input("only pictures are attacked; leave --adversarial out".into()));
+    }
     model.eval();
     let takes: Vec<(Tensor, bool)> = model.parameters().into_iter().map(|p| (p.clone(), p.requires_grad())).collect();
     model.freeze(); // only the input's gradient is wanted
     let n = most.min(measured.examples());
-    let pixels = measured.preprocess.to_pixels(&measured.inputs.narrow(0, 0, n)).clamp(0.0, 1.0);
+    let inputs = measured.inputs(&(0..n).collect::<Vec<_>>())?;
+    let pixels = measured.preprocess.to_pixels(&inputs).clamp(0.0, 1.0);
     let truth: Vec<i64> = measured.classification.truth()[..n].iter().map(|&t| t as i64).collect();
     let labels = Tensor::from_vec(truth.clone(), [n]);
     let scale = measured.preprocess.scale();

@@ -2,8 +2,10 @@
 
 use crate::datasets::Splits;
 use crate::error::{Result, TrainError};
+use crate::fitting::fitted;
 use crate::recipe::Recipe;
 use crate::snapshot::Snapshot;
+use crate::sources::{Encoding, TargetScale};
 use gradus_data::Normalize;
 use gradus_nn::Forward;
 use gradus_nn::serialize::{StateDict, load_safetensors, save_safetensors};
@@ -20,22 +22,26 @@ pub struct Card {
     pub recipe: Recipe,
     /// The names of the classes.
     pub classes: Vec<String>,
-    /// What is done to pixels before the model sees them.
+    /// The shape of an input, and what is done to pixels before the model sees them.
     pub preprocess: Preprocess,
+    /// How an input becomes a tensor.
+    pub encoding: Encoding,
+    /// What is foretold, where it is a number.
+    pub target: Option<TargetScale>,
     /// Finished epochs.
     pub epoch: usize,
     /// Optimiser steps taken.
     pub step: usize,
 }
 
-/// How an image becomes an input: (pixel in [0, 1] - mean) / std, channel by channel.
+/// The shape of an input; of pictures also the last step, (pixel in [0, 1] - mean) / std, channel by channel.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Preprocess {
-    /// Channels, height and width.
-    pub shape: [usize; 3],
-    /// The mean of each channel.
+    /// The shape of one input: channels, height and width of a picture.
+    pub shape: Vec<usize>,
+    /// The mean of each channel; nothing for what is no picture.
     pub mean: Vec<f64>,
-    /// The deviation of each channel.
+    /// The deviation of each channel; nothing for what is no picture.
     pub std: Vec<f64>,
 }
 
@@ -59,6 +65,8 @@ impl Card {
             recipe: recipe.clone(),
             classes: splits.classes.clone(),
             preprocess: splits.preprocess.clone(),
+            encoding: splits.encoding.clone(),
+            target: splits.target.clone(),
             epoch: 0,
             step: 0,
         }
@@ -75,6 +83,8 @@ impl Card {
             ("gradus.recipe", json(&self.recipe)),
             ("gradus.classes", json(&self.classes)),
             ("gradus.preprocess", json(&self.preprocess)),
+            ("gradus.encoding", json(&self.encoding)),
+            ("gradus.target", json(&self.target)),
             ("gradus.epoch", self.epoch.to_string()),
             ("gradus.step", self.step.to_string()),
         ]
@@ -95,6 +105,8 @@ impl Card {
             recipe,
             classes: entry(metadata, "gradus.classes")?,
             preprocess: entry(metadata, "gradus.preprocess")?,
+            encoding: entry(metadata, "gradus.encoding")?,
+            target: entry(metadata, "gradus.target")?,
             epoch: entry(metadata, "gradus.epoch")?,
             step: entry(metadata, "gradus.step")?,
         };
@@ -104,26 +116,19 @@ impl Card {
 
     /// What is read from a file must fit the model it names.
     fn check(&self) -> Result<(), String> {
-        let row = gradus_models::find(&self.recipe.model.name).map_err(|e| e.to_string())?;
         let p = &self.preprocess;
-        if p.shape[..] != *row.input {
-            return Err(format!("its images are {:?}, but `{}` takes {:?}", p.shape, row.name, row.input));
-        }
-        if p.mean.len() != p.shape[0] || p.std.len() != p.shape[0] || p.std.iter().any(|s| s.is_nan() || *s <= 0.0) {
+        let scaled = p.mean.len() == p.std.len() && p.std.iter().all(|s| *s > 0.0);
+        if !scaled || (matches!(self.encoding, Encoding::Pixels) && p.shape.first() != Some(&p.mean.len())) {
             return Err(format!(
-                "its scaling (mean {:?}, deviation {:?}) fits no {} channels",
-                p.mean, p.std, p.shape[0]
+                "its scaling (mean {:?}, deviation {:?}) does not fit its shape {:?}",
+                p.mean, p.std, p.shape
             ));
         }
-        if self.classes.len() != row.classes {
-            return Err(format!(
-                "it names {} classes, but `{}` tells {} apart",
-                self.classes.len(),
-                row.name,
-                row.classes
-            ));
-        }
-        Ok(())
+        let outputs = match (&self.target, &self.recipe.data.series) {
+            (None, _) => self.classes.len(),
+            (Some(_), series) => series.as_ref().map_or(1, |s| s.horizon),
+        };
+        fitted(&self.recipe.model, &p.shape, outputs).map(drop)
     }
 }
 

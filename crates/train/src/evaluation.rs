@@ -5,9 +5,11 @@ use crate::error::{Result, TrainError, did_you_mean};
 use crate::metrics::{Average, Classification, Threshold, precision_recall_curve};
 use crate::plots::{Lines, Tile, confusion_svg, grid_svg};
 use crate::run_dir::RunDir;
+use gradus_data::{Dataset, Draw};
 use gradus_tensor::Tensor;
 use serde_json::{Value, json};
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 /// How many mistakes are shown.
 const MISTAKES: usize = 24;
@@ -22,8 +24,8 @@ pub struct Measured {
     pub classification: Classification,
     /// The names of the classes.
     pub classes: Vec<String>,
-    /// The inputs as the model saw them, `[N, C, H, W]`.
-    pub inputs: Tensor,
+    /// The examples, as the model saw them.
+    pub examples: Arc<dyn Dataset>,
     /// How they were made from pixels.
     pub preprocess: Preprocess,
 }
@@ -46,6 +48,21 @@ impl Measured {
     /// How many examples there were.
     pub fn examples(&self) -> usize {
         self.classification.truth().len()
+    }
+
+    /// Whether the examples are pictures.
+    pub fn has_pictures(&self) -> bool {
+        self.preprocess.shape.len() == 3
+    }
+
+    /// Some examples as the model saw them, `[N, C, H, W]` of pictures: the first of the crops of each.
+    ///
+    /// # Errors
+    /// If one cannot be read.
+    pub fn inputs(&self, indices: &[usize]) -> Result<Tensor> {
+        let (x, _) = self.examples.get(indices, Draw::default())?;
+        // (N, crops, C, H, W) -> (N, C, H, W)
+        Ok(if x.rank() == self.preprocess.shape.len() + 2 { x.select(1, 0) } else { x })
     }
 
     /// Everything as one JSON object.
@@ -100,13 +117,15 @@ impl Measured {
         let dir = RunDir::open(dir)?;
         let confusion =
             confusion_svg(&format!("{title}, test examples"), &self.classification.confusion(), &self.classes);
-        let files = [
+        let mut files = vec![
             ("confusion.svg", confusion),
             ("roc.svg", self.roc_svg(title)),
             ("precision-recall.svg", self.precision_recall_svg(title)),
             ("calibration.svg", self.calibration_svg(title)),
-            ("mistakes.svg", self.mistakes_svg(title)),
         ];
+        if self.has_pictures() {
+            files.push(("mistakes.svg", self.mistakes_svg(title)?));
+        }
         files.iter().try_for_each(|(name, svg)| dir.write(name, svg))?;
         Ok(files.iter().map(|(name, _)| dir.file(name)).collect())
     }
@@ -175,14 +194,21 @@ impl Measured {
     }
 
     /// The worst mistakes in a grid.
-    pub(crate) fn mistakes_svg(&self, title: &str) -> String {
+    ///
+    /// # Errors
+    /// If a picture cannot be read.
+    pub(crate) fn mistakes_svg(&self, title: &str) -> Result<String> {
         let (c, predicted) = (&self.classification, self.classification.predicted());
-        let pixels = self.preprocess.to_pixels(&self.inputs);
-        let tile = |i: usize| {
+        let worst = c.worst(MISTAKES);
+        let pixels = match worst.is_empty() {
+            true => Tensor::zeros([0]),
+            false => self.preprocess.to_pixels(&self.inputs(&worst)?),
+        };
+        let tile = |(place, &i): (usize, &usize)| {
             let (truth, said) = (c.truth()[i], predicted[i]);
             let share = |class: usize| 100.0 * c.row(i)[class];
             Tile {
-                pixels: pixels.select(0, i),
+                pixels: pixels.select(0, place),
                 words: vec![
                     format!("{} {:.1} %", self.classes[said], share(said)),
                     format!("is {} {:.1} %", self.classes[truth], share(truth)),
@@ -190,11 +216,10 @@ impl Measured {
                 ],
             }
         };
-        let worst = c.worst(MISTAKES);
         let wrong = self.examples() - (0..self.examples()).filter(|&i| predicted[i] == c.truth()[i]).count();
         let subtitle =
             format!("{} of {wrong} mistakes, those with the least probability of the truth first", worst.len());
-        let tiles: Vec<Tile> = worst.into_iter().map(tile).collect();
-        grid_svg(&format!("{title}: worst mistakes"), &subtitle, &tiles, 6)
+        let tiles: Vec<Tile> = worst.iter().enumerate().map(tile).collect();
+        Ok(grid_svg(&format!("{title}: worst mistakes"), &subtitle, &tiles, 6))
     }
 }

@@ -6,8 +6,9 @@ use crate::callback::{Batch, Callback, Flow, Progress};
 use crate::datasets::Splits;
 use crate::error::Result;
 use crate::metrics::EpochMetrics;
-use crate::recipe::{Loss, OptimizerConfig, Recipe, Scaling};
-use gradus_data::Dataset;
+use crate::optimizers::OptimizerConfig;
+use crate::recipe::{Loss, Recipe, Scaling};
+use gradus_data::{Dataset, Draw};
 use gradus_nn::Forward;
 use std::cell::RefCell;
 use std::collections::{BTreeMap, HashSet};
@@ -133,9 +134,11 @@ fn at_start(recipe: &Recipe, splits: &Splits, model: &dyn Forward) -> Vec<(&'sta
     if !(16..=512).contains(&recipe.batch_size) {
         found.push(("T3", format!("batch_size is {}, of {examples} training examples", recipe.batch_size)));
     }
-    if recipe.data.normalize == Scaling::None {
-        let mean = splits.train.dataset().inputs().mean().item();
-        found.push(("T4", format!("inputs are not normalised: their mean is {mean:.3}")));
+    if recipe.data.normalize == Scaling::None || recipe.data.table.as_ref().is_some_and(|t| t.raw) {
+        let some: Vec<usize> = (0..examples.min(256)).collect();
+        if let Ok((x, _)) = splits.train.dataset().get(&some, Draw::default()) {
+            found.push(("T4", format!("inputs are not normalised: their mean is {:.3}", x.mean().item())));
+        }
     }
     if plain + gated > 3 {
         found.push(("T5", format!("the net has {} recurrent layers", plain + gated)));
@@ -165,7 +168,7 @@ fn at_start(recipe: &Recipe, splits: &Splits, model: &dyn Forward) -> Vec<(&'sta
         found.push(("T11", format!("{pools} pooling layers and {conv} convolutions")));
     }
     let classes = splits.classes.len().max(1);
-    if examples / classes < 100 {
+    if splits.target.is_none() && examples / classes < 100 {
         found.push(("T12", format!("{examples} training examples are {} a class", examples / classes)));
     }
     let weights = model.num_parameters();
@@ -207,7 +210,7 @@ fn halted(history: &[EpochMetrics]) -> Option<String> {
 impl Callback for Hints<'_> {
     fn on_loss(&mut self, at: &Progress, batch: &Batch) -> Result<()> {
         let chance = (self.classes as f64).ln();
-        if at.step == 0 && at.batch == 0 && batch.loss > 2.0 * chance.max(0.5) {
+        if self.classes > 1 && at.step == 0 && at.batch == 0 && batch.loss > 2.0 * chance.max(0.5) {
             self.hint(
                 "T9",
                 format!("the first loss is {:.3}; guessing among {} classes has {chance:.3}", batch.loss, self.classes),
@@ -275,9 +278,10 @@ mod tests {
             lr: 0.1,
             train_loss,
             train_batch_loss: train_loss,
-            train_accuracy: 0.5,
+            train_accuracy: Some(0.5),
             val_loss,
-            val_accuracy: 0.5,
+            val_accuracy: Some(0.5),
+            val_errors: None,
             seconds: 1.0,
         };
         losses.iter().enumerate().map(epoch).collect()
@@ -314,7 +318,7 @@ mod tests {
     fn every_recipe_gets_hints_with_figures_that_hold() {
         let of = |settings: &[&str]| {
             let recipe = Recipe::load("digits", settings).unwrap();
-            let splits = crate::datasets::load(&recipe.data, recipe.batch_size, recipe.seed).unwrap();
+            let splits = crate::datasets::load(&recipe).unwrap();
             let model = gradus_models::build(&recipe.model).unwrap();
             at_start(&recipe, &splits, &*model)
         };

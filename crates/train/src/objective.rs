@@ -49,7 +49,7 @@ impl Objective {
     /// `images`: the model's input; `outputs`: [N, classes]; `labels`: `[N]` i64, or [N, classes] probabilities;
     /// result: `[]`.
     pub fn of(&self, images: &Tensor, outputs: &Tensor, labels: &Tensor) -> Tensor {
-        let mut loss = match self.label_smoothing > 0.0 || labels.dtype().is_float() {
+        let mut loss = match self.label_smoothing > 0.0 {
             // Log-probabilities are their own log-softmax, so this is right for both losses.
             true => {
                 let options = CrossEntropyOptions { label_smoothing: self.label_smoothing, ..Default::default() };

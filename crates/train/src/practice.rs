@@ -23,6 +23,10 @@ pub struct Training {
     pub ema: f64,
     /// The share of the target that is spread over all classes.
     pub label_smoothing: f64,
+    /// How the examples of a batch are mixed with each other.
+    pub mix: Mixing,
+    /// The share of the other example is drawn from Beta(`mix_alpha`, `mix_alpha`).
+    pub mix_alpha: f64,
     /// Deviation of the normal noise on inputs.
     pub input_noise: f64,
     /// Deviation of the normal noise on weights.
@@ -59,6 +63,18 @@ pub struct Training {
     pub teacher_weight: f64,
 }
 
+/// How the examples of a batch are mixed with each other.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Mixing {
+    /// Not at all.
+    None,
+    /// See [`MixUp`](struct@gradus_data::transforms::MixUp).
+    Mixup,
+    /// See [`CutMix`](struct@gradus_data::transforms::CutMix); for pictures.
+    Cutmix,
+}
+
 impl Default for Training {
     fn default() -> Self {
         Training {
@@ -67,6 +83,8 @@ impl Default for Training {
             clip_norm: 0.0,
             ema: 0.0,
             label_smoothing: 0.0,
+            mix: Mixing::None,
+            mix_alpha: 1.0,
             input_noise: 0.0,
             weight_noise: 0.0,
             l1: 0.0,
@@ -112,6 +130,9 @@ impl Training {
             if !(0.0..1.0).contains(&got) {
                 return wrong(key, "at least 0 and below 1", got.to_string());
             }
+        }
+        if !(self.mix_alpha > 0.0 && self.mix_alpha.is_finite()) {
+            return wrong("mix_alpha", "above 0 and finite", self.mix_alpha.to_string());
         }
         if !(self.temperature > 0.0 && self.temperature.is_finite()) {
             return wrong("temperature", "above 0 and finite", self.temperature.to_string());

@@ -2,24 +2,31 @@
 
 use crate::datasets;
 use crate::error::{Result, TrainError, did_you_mean};
+use crate::fitting::fitted;
 use crate::objective::Objective;
-use crate::practice::Training;
+use crate::optimizers::OptimizerConfig;
+use crate::practice::{Mixing, Training};
 use crate::schedule::Schedule;
 use crate::settings;
-use gradus_models::Architecture;
+use crate::sources::{FolderConfig, SOURCES, SeriesConfig, TableConfig, TextConfig, Transforms};
+use gradus_models::{Architecture, ModelRow, Output};
 use gradus_nn::Forward;
-use gradus_nn::losses::{cross_entropy, nll_loss};
-use gradus_nn::optim::{Adam, AdamW, Optimizer, ParamGroup, Sgd};
+use gradus_nn::losses::{cross_entropy, huber_loss, l1_loss, mse_loss, nll_loss};
+use gradus_nn::optim::{Optimizer, ParamGroup};
 use gradus_tensor::Tensor;
 use serde::{Deserialize, Serialize};
 use std::path::Path;
 use toml::{Table, Value};
 
 /// The recipes that come with Gradus: the name and the text of its file.
-pub const RECIPES: [(&str, &str); 3] = [
+pub const RECIPES: [(&str, &str); 7] = [
     ("digits", include_str!("../recipes/digits.toml")),
     ("mnist", include_str!("../recipes/mnist.toml")),
     ("mnist-mlp", include_str!("../recipes/mnist-mlp.toml")),
+    ("pictures", include_str!("../recipes/pictures.toml")),
+    ("housing", include_str!("../recipes/housing.toml")),
+    ("temperatures", include_str!("../recipes/temperatures.toml")),
+    ("reviews", include_str!("../recipes/reviews.toml")),
 ];
 
 /// Everything that decides a training run.
@@ -47,6 +54,9 @@ pub struct Recipe {
     pub model: Architecture,
     /// The data set, its split and its preprocessing.
     pub data: DataConfig,
+    /// What pictures go through.
+    #[serde(default, skip_serializing_if = "Transforms::is_empty")]
+    pub transforms: Transforms,
     /// The optimiser and its settings.
     pub optimizer: OptimizerConfig,
     /// How the learning rate changes.
@@ -56,7 +66,7 @@ pub struct Recipe {
     pub training: Training,
 }
 
-/// A classification loss.
+/// What is minimised: for classes, or for numbers.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Loss {
@@ -64,19 +74,36 @@ pub enum Loss {
     CrossEntropy,
     /// Negative log-likelihood of log-probabilities.
     Nll,
+    /// Squared error of numbers.
+    Mse,
+    /// Absolute error of numbers.
+    L1,
+    /// Squared error of numbers up to 1, absolute beyond.
+    Huber,
 }
 
 impl Loss {
+    /// Whether numbers are foretold, not classes.
+    pub fn is_regression(self) -> bool {
+        matches!(self, Loss::Mse | Loss::L1 | Loss::Huber)
+    }
+
     /// The mean loss of a batch.
     ///
     /// # Shapes
-    /// `outputs`: [N, classes]; `labels`: `[N]` i64; result: `[]`.
+    /// `outputs`: [N, classes] and `labels`: `[N]` i64, or [N, classes] probabilities; of numbers both [N, outputs];
+    /// result: `[]`.
     ///
     /// # Panics
     /// On other shapes.
     #[track_caller]
     pub fn of(self, outputs: &Tensor, labels: &Tensor) -> Tensor {
         match self {
+            Loss::Mse => mse_loss(outputs, labels),
+            Loss::L1 => l1_loss(outputs, labels),
+            Loss::Huber => huber_loss(outputs, labels),
+            // Log-probabilities are their own log-softmax, so cross-entropy is right for them too.
+            Loss::Nll if labels.dtype().is_float() => cross_entropy(outputs, labels),
             Loss::CrossEntropy => cross_entropy(outputs, labels),
             Loss::Nll => nll_loss(outputs, labels),
         }
@@ -87,10 +114,12 @@ impl Loss {
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct DataConfig {
-    /// A name from `gradus list`.
+    /// A data set or a source from `gradus list`.
     pub name: String,
     /// The directory of its files; empty for a bundled set.
     pub dir: String,
+    /// Threads that make batches ahead of time, where examples are read or changed on the way.
+    pub workers: usize,
     /// The part of the training examples kept, class by class, for choosing the best epoch.
     pub validation: f64,
     /// Seed of every split; apart from `seed` so that the test set stays when the seed changes.
@@ -101,6 +130,33 @@ pub struct DataConfig {
     pub mean: Vec<f64>,
     /// The deviation of each channel when `normalize` is `fixed`.
     pub std: Vec<f64>,
+    /// Of the source `image-folder`.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub folder: Option<FolderConfig>,
+    /// Of the source `table`.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub table: Option<TableConfig>,
+    /// Of the source `series`.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub series: Option<SeriesConfig>,
+    /// Of the source `text`.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub text: Option<TextConfig>,
+}
+
+impl DataConfig {
+    /// The data set or source called `name`, with its settings at their defaults.
+    pub fn by_name(name: &str) -> Option<DataConfig> {
+        let mut config = DataConfig { name: name.into(), ..DataConfig::default() };
+        match name {
+            "image-folder" => config.folder = Some(FolderConfig::default()),
+            "table" => config.table = Some(TableConfig::default()),
+            "series" => config.series = Some(SeriesConfig::default()),
+            "text" => config.text = Some(TextConfig::default()),
+            _ => return datasets::find(name).is_ok().then_some(config),
+        }
+        Some(config)
+    }
 }
 
 impl Default for DataConfig {
@@ -108,11 +164,16 @@ impl Default for DataConfig {
         DataConfig {
             name: String::new(),
             dir: String::new(),
+            workers: 2,
             validation: 0.1,
             split_seed: 0,
             normalize: Scaling::Train,
             mean: vec![0.5],
             std: vec![0.5],
+            folder: None,
+            table: None,
+            series: None,
+            text: None,
         }
     }
 }
@@ -127,122 +188,6 @@ pub enum Scaling {
     Fixed,
     /// Pixels stay in [0, 1].
     None,
-}
-
-/// An optimiser and its settings.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-#[serde(tag = "name", rename_all = "lowercase")]
-pub enum OptimizerConfig {
-    /// Stochastic gradient descent.
-    Sgd(SgdConfig),
-    /// Adam.
-    Adam(AdamConfig),
-    /// Adam with decoupled weight decay.
-    AdamW(AdamConfig),
-}
-
-/// Settings of SGD.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields, default)]
-pub struct SgdConfig {
-    /// Learning rate.
-    pub lr: f64,
-    /// Momentum.
-    pub momentum: f64,
-    /// Nesterov's form of momentum.
-    pub nesterov: bool,
-    /// L2 penalty.
-    pub weight_decay: f64,
-}
-
-impl Default for SgdConfig {
-    fn default() -> Self {
-        SgdConfig { lr: 0.01, momentum: 0.0, nesterov: false, weight_decay: 0.0 }
-    }
-}
-
-/// Settings of Adam and AdamW.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields, default)]
-pub struct AdamConfig {
-    /// Learning rate.
-    pub lr: f64,
-    /// Decay rates of the two moments.
-    pub betas: [f64; 2],
-    /// Added to the denominator.
-    pub eps: f64,
-    /// Weight decay.
-    pub weight_decay: f64,
-}
-
-impl Default for AdamConfig {
-    fn default() -> Self {
-        AdamConfig { lr: 1e-3, betas: [0.9, 0.999], eps: 1e-8, weight_decay: 0.0 }
-    }
-}
-
-impl OptimizerConfig {
-    /// The names a recipe may use.
-    pub const NAMES: [&'static str; 3] = ["sgd", "adam", "adamw"];
-
-    /// The optimiser called `name` with its default settings.
-    pub fn by_name(name: &str) -> Option<OptimizerConfig> {
-        Some(match name {
-            "sgd" => OptimizerConfig::Sgd(SgdConfig::default()),
-            "adam" => OptimizerConfig::Adam(AdamConfig::default()),
-            "adamw" => OptimizerConfig::AdamW(AdamConfig { weight_decay: 0.01, ..AdamConfig::default() }),
-            _ => return None,
-        })
-    }
-
-    /// Values an optimiser cannot work with.
-    fn check(&self) -> Result<(), String> {
-        let range = |key: &str, rule: &str, fits: bool, got: f64| match fits {
-            true => Ok(()),
-            false => Err(format!("setting `optimizer.{key}`: must be {rule}, got {got}")),
-        };
-        let lr = self.lr();
-        range("lr", "above 0 and finite", lr > 0.0 && lr.is_finite(), lr)?;
-        let decay = match self {
-            OptimizerConfig::Sgd(c) => {
-                let least = if c.nesterov { f64::MIN_POSITIVE } else { 0.0 };
-                let rule = if c.nesterov { "above 0 with `nesterov`, and below 1" } else { "at least 0 and below 1" };
-                range("momentum", rule, (least..1.0).contains(&c.momentum), c.momentum)?;
-                c.weight_decay
-            }
-            OptimizerConfig::Adam(c) | OptimizerConfig::AdamW(c) => {
-                for beta in c.betas {
-                    range("betas", "at least 0 and below 1", (0.0..1.0).contains(&beta), beta)?;
-                }
-                range("eps", "at least 0", c.eps >= 0.0 && c.eps.is_finite(), c.eps)?;
-                c.weight_decay
-            }
-        };
-        range("weight_decay", "at least 0", decay >= 0.0 && decay.is_finite(), decay)
-    }
-
-    /// The base learning rate.
-    pub fn lr(&self) -> f64 {
-        match self {
-            OptimizerConfig::Sgd(c) => c.lr,
-            OptimizerConfig::Adam(c) | OptimizerConfig::AdamW(c) => c.lr,
-        }
-    }
-
-    /// The optimiser over `parameters`.
-    pub fn init(&self, parameters: Vec<Tensor>) -> Box<dyn Optimizer> {
-        match self {
-            OptimizerConfig::Sgd(c) => Box::new(
-                Sgd::new(parameters, c.lr).momentum(c.momentum).nesterov(c.nesterov).weight_decay(c.weight_decay),
-            ),
-            OptimizerConfig::Adam(c) => Box::new(
-                Adam::new(parameters, c.lr).betas(c.betas[0], c.betas[1]).eps(c.eps).weight_decay(c.weight_decay),
-            ),
-            OptimizerConfig::AdamW(c) => Box::new(
-                AdamW::new(parameters, c.lr).betas(c.betas[0], c.betas[1]).eps(c.eps).weight_decay(c.weight_decay),
-            ),
-        }
-    }
 }
 
 impl Recipe {
@@ -285,6 +230,7 @@ impl Recipe {
         }
         table.insert("loss".into(), Value::String("cross-entropy".into()));
         table.insert("training".into(), Value::try_from(Training::default()).expect("settings are plain values"));
+        table.insert("transforms".into(), Value::try_from(Transforms::default()).expect("settings are plain values"));
         let leaves = settings::leaves(&given);
         for (section, fallback) in [("model", ""), ("data", ""), ("optimizer", "adamw"), ("schedule", "constant")] {
             let choice = given.get(section).and_then(|s| s.get("name")).and_then(Value::as_str);
@@ -352,8 +298,6 @@ impl Recipe {
         if !self.data.std.iter().all(|s| *s > 0.0 && s.is_finite()) {
             return wrong("data.std", "above 0 and finite", &format!("{:?}", self.data.std));
         }
-        let row = datasets::find(&self.data.name)?;
-        datasets::check_dir(row, &self.data.dir)?;
         let model = gradus_models::find(&self.model.name).map_err(|e| TrainError::Recipe(e.to_string()))?;
         if let Err(e) = model.check(&self.model.config) {
             // The setting that is wrong even when all others are at their defaults.
@@ -365,24 +309,57 @@ impl Recipe {
             let place = culprit.map_or_else(String::new, |(key, _)| format!("setting `model.{key}`: "));
             return Err(TrainError::Recipe(format!("{place}{e}")));
         }
-        if model.output == gradus_models::Output::Logits && self.loss == Loss::Nll {
+        self.check_loss(model)?;
+        if SOURCES.iter().any(|(name, _)| *name == self.data.name) {
+            let pictures = self.data.folder.is_some();
+            return match pictures || self.transforms.is_empty() {
+                true => Ok(()),
+                false => Err(TrainError::Recipe(format!(
+                    "settings `transforms.train` and `transforms.eval`: `{}` has no pictures",
+                    self.data.name
+                ))),
+            };
+        }
+        let row = datasets::find(&self.data.name)?;
+        datasets::check_dir(row, &self.data.dir)?;
+        if self.loss.is_regression() {
+            let name = row.name;
             return Err(TrainError::Recipe(format!(
+                "setting `loss`: data set `{name}` has classes; use cross-entropy"
+            )));
+        }
+        if !self.transforms.is_empty() {
+            return Ok(()); // they may change the size
+        }
+        let fits = fitted(&self.model, &row.shape, row.classes.len()).map(drop);
+        fits.map_err(|e| TrainError::Recipe(format!("data set `{}`: {e}", row.name)))
+    }
+
+    /// A loss that the model, or what is added to training, does not go with.
+    fn check_loss(&self, model: &ModelRow) -> Result<()> {
+        let (loss, training) = (self.loss, &self.training);
+        let wrong = |text: String| Err(TrainError::Recipe(text));
+        match model.output {
+            Output::Logits if loss == Loss::Nll => wrong(format!(
                 "setting `loss`: `nll` needs log-probabilities, but model `{}` gives logits; use `cross-entropy`",
                 model.name
-            )));
+            )),
+            Output::LogProbabilities if loss.is_regression() => {
+                wrong(format!("setting `loss`: model `{}` gives log-probabilities, not numbers", model.name))
+            }
+            Output::Logits | Output::LogProbabilities => {
+                let classes_alone = [
+                    ("label_smoothing", training.label_smoothing > 0.0),
+                    ("teacher", !training.teacher.is_empty()),
+                    ("mix", training.mix != Mixing::None),
+                ];
+                match classes_alone.iter().find(|(_, set)| *set && loss.is_regression()) {
+                    Some((key, _)) => wrong(format!("setting `training.{key}`: it is for classes, not for numbers")),
+                    None => Ok(()),
+                }
+            }
+            _ => wrong(format!("setting `model.name`: `{}` gives neither classes nor numbers", model.name)),
         }
-        if model.input != row.shape || model.classes != row.classes.len() {
-            return Err(TrainError::Recipe(format!(
-                "model `{}` takes {:?} and tells {} classes apart, but data set `{}` has {:?} and {}",
-                model.name,
-                model.input,
-                model.classes,
-                row.name,
-                row.shape,
-                row.classes.len()
-            )));
-        }
-        Ok(())
     }
 }
 
@@ -421,13 +398,9 @@ fn section_defaults(section: &str, choice: &str) -> Result<Table> {
                 .map_err(|_| unknown(&gradus_models::MODELS.iter().map(|m| m.name).collect::<Vec<_>>()))?;
             Value::try_from(row.default_architecture())
         }
-        "data" => {
-            let row = datasets::find(choice)
-                .map_err(|_| unknown(&gradus_data::DATASETS.iter().map(|d| d.name).collect::<Vec<_>>()))?;
-            Value::try_from(DataConfig { name: row.name.into(), ..DataConfig::default() })
-        }
+        "data" => Value::try_from(DataConfig::by_name(choice).ok_or_else(|| unknown(&datasets::data_names()))?),
         "optimizer" => {
-            Value::try_from(OptimizerConfig::by_name(choice).ok_or_else(|| unknown(&OptimizerConfig::NAMES))?)
+            Value::try_from(OptimizerConfig::by_name(choice).ok_or_else(|| unknown(OptimizerConfig::NAMES))?)
         }
         _ => Value::try_from(Schedule::by_name(choice).ok_or_else(|| unknown(&Schedule::NAMES))?),
     };
@@ -440,6 +413,8 @@ fn section_defaults(section: &str, choice: &str) -> Result<Table> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    use crate::optimizers::SgdConfig;
 
     const NONE: &[&str] = &[];
 
@@ -464,20 +439,16 @@ mod tests {
     }
 
     #[test]
-    fn every_name_is_an_optimizer_over_parameters() {
-        for name in OptimizerConfig::NAMES {
-            let config = OptimizerConfig::by_name(name).unwrap();
-            assert_eq!(config.init(vec![Tensor::zeros([2]).requires_grad_(true)]).lr(), config.lr());
-        }
-    }
-
-    #[test]
     fn parts_that_do_not_fit_each_other_are_refused() {
         let error = |settings: &[&str]| Recipe::load("digits", settings).unwrap_err().to_string();
         for (setting, says) in [
             ("loss=nll", "`nll` needs log-probabilities"),
             ("data.dir=x", "is bundled and reads no directory"),
             ("data.name=mnist", "takes [1, 8, 8]"),
+            ("loss=mse", "has classes; use cross-entropy"),
+            ("training.mix=shake", "training.mix"),
+            ("transforms.eval=[{name = 'Rezise', size = 3}]", "Rezise"),
+            ("model.name=unet", "gives neither classes nor numbers"),
             ("model.dropout=1.5", "`dropout` must be"),
             ("model.channels=[1, 2]", "setting `model.channels`: model `digits-cnn`: invalid length 2"),
             ("name=a/b", "setting `name`"),

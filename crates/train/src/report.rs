@@ -45,14 +45,20 @@ impl Report<'_> {
         self.pairs(
             &mut page,
             &[
-                ("test accuracy", share(s.test_accuracy)),
+                match s.test_errors {
+                    None => ("test accuracy", share(s.test_accuracy)),
+                    Some(e) => ("test errors", format!("MSE {:.6}, MAE {:.6}, R2 {:.4}", e.mse, e.mae, e.r2)),
+                },
                 ("test loss", s.test_loss.map_or_else(|| "-".into(), |x| format!("{x:.4}"))),
-                ("validation accuracy", share(s.val_accuracy)),
+                match s.test_errors {
+                    None => ("validation accuracy", share(s.val_accuracy)),
+                    Some(_) => ("validation loss", s.val_loss.map_or_else(|| "-".into(), |x| format!("{x:.4}"))),
+                },
                 ("epochs", s.epochs.to_string()),
                 ("best epoch", s.best_epoch.map_or_else(|| "-".into(), |x| x.to_string())),
                 ("parameters", s.parameters.to_string()),
                 ("examples", format!("{train} training, {validation} validation, {test} test")),
-                ("time", format!("{:.1} s", s.seconds)),
+                ("time", format!("{:.1} s, {:.2} s of them waiting for data", s.seconds, s.waited)),
                 ("state", if s.interrupted { "interrupted" } else { "finished" }.to_string()),
             ],
         );
@@ -80,20 +86,29 @@ impl Report<'_> {
     }
 
     fn epochs(&self, page: &mut String) {
-        *page += "<h2>Epochs</h2>\n<table>\n<tr><th>epoch</th><th>rate</th><th>loss</th><th>accuracy</th>\
-                  <th>validation loss</th><th>validation accuracy</th><th>seconds</th></tr>\n";
+        let numbers = self.history.iter().any(|m| m.val_errors.is_some());
+        let measures = match numbers {
+            true => "<th>validation loss</th><th>validation MAE</th><th>validation R2</th>",
+            false => "<th>accuracy</th><th>validation loss</th><th>validation accuracy</th>",
+        };
+        let _ = writeln!(
+            page,
+            "<h2>Epochs</h2>\n<table>\n<tr><th>epoch</th><th>rate</th><th>loss</th>{measures}<th>seconds</th></tr>"
+        );
+        let share = |x: Option<f64>| format!("{:.2} %", 100.0 * x.unwrap_or(f64::NAN));
         for m in self.history {
             let class = if Some(m.epoch) == self.summary.best_epoch { " class=\"best\"" } else { "" };
+            let measured = match m.val_errors {
+                Some(e) => [format!("{:.4}", m.val_loss), format!("{:.4}", e.mae), format!("{:.4}", e.r2)],
+                None => [share(m.train_accuracy), format!("{:.4}", m.val_loss), share(m.val_accuracy)],
+            };
             let _ = writeln!(
                 page,
-                "<tr{class}><td>{}</td><td>{:.3e}</td><td>{:.4}</td><td>{:.2} %</td><td>{:.4}</td><td>{:.2} %</td>\
-                 <td>{:.2}</td></tr>",
+                "<tr{class}><td>{}</td><td>{:.3e}</td><td>{:.4}</td><td>{}</td><td>{:.2}</td></tr>",
                 m.epoch,
                 m.lr,
                 m.train_loss,
-                100.0 * m.train_accuracy,
-                m.val_loss,
-                100.0 * m.val_accuracy,
+                measured.join("</td><td>"),
                 m.seconds
             );
         }

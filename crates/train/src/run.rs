@@ -2,13 +2,15 @@
 
 use crate::adversarial::{self, RobustnessReport};
 use crate::callback::Callback;
-use crate::checkpoint::{self, Card, Preprocess};
-use crate::datasets::{self, Splits};
+use crate::checkpoint::{self, Card};
+use crate::datasets::{self, Loader, Splits};
 use crate::error::{Result, TrainError};
 use crate::evaluation::Measured;
+use crate::fitting::fitted;
 use crate::hints::{Given, Hints};
 use crate::lr_finder::{FindLr, LrSweep};
-use crate::metrics::EpochMetrics;
+use crate::metrics::{EpochMetrics, RegressionScores};
+use crate::numbers::MeasuredNumbers;
 use crate::objective::Objective;
 use crate::plots;
 use crate::profiling::Profiling;
@@ -19,7 +21,7 @@ use crate::snapshot::Snapshot;
 use crate::trainer::{self, Trainer};
 use crate::transfer;
 use crate::watchers::{BEST, Checkpoints, Interrupt, LAST, MetricsLog, NanGuard, Report, best_epoch};
-use gradus_data::{DataLoader, Dataset};
+use gradus_data::Dataset;
 use gradus_models::Architecture;
 use gradus_nn::Forward;
 use gradus_nn::utils::{AveragedModel, random_restarts};
@@ -56,16 +58,22 @@ pub struct Summary {
     pub epochs: usize,
     /// The epoch whose weights were kept, counted from 1.
     pub best_epoch: Option<usize>,
-    /// Its accuracy on the validation examples.
+    /// Its accuracy on the validation examples; nothing where numbers are foretold.
     pub val_accuracy: Option<f64>,
+    /// Its loss on them.
+    pub val_loss: Option<f64>,
     /// Accuracy of the best epoch on the test examples; nothing if the run was interrupted.
     pub test_accuracy: Option<f64>,
+    /// Its errors on them, where numbers are foretold.
+    pub test_errors: Option<RegressionScores>,
     /// Mean loss of a test example.
     pub test_loss: Option<f64>,
     /// How many examples the training, validation and test parts have.
     pub examples: [usize; 3],
     /// Wall time from the recipe to the charts.
     pub seconds: f64,
+    /// How much of it training waited for batches.
+    pub waited: f64,
     /// Where the run is kept.
     pub run_dir: PathBuf,
     /// Whether the run was stopped before its last epoch.
@@ -91,12 +99,12 @@ pub fn train(recipe: &Recipe, out: &Path, watch: Watch) -> Result<Summary> {
     // What is wrong with the data or the model is said before there is a directory.
     let prepared = Prepared::new(recipe)?;
     let dir = RunDir::create(out, &recipe.name)?;
-    dir.write(CONFIG, recipe.to_toml())?;
+    dir.write(CONFIG, prepared.recipe.to_toml())?;
     prepared.carry_out(dir, None, watch)
 }
 
 /// Trains `runs` times with seeds that follow each other, each in a directory of its own, and returns the run with the
-/// best validation accuracy: a way out of local minima. Ctrl-C ends the run that is going, and no other begins.
+/// best validation accuracy, or loss where numbers are foretold: a way out of local minima. Ctrl-C ends the run that is going, and no other begins.
 ///
 /// # Errors
 /// Those of [`train`], of the first run that has one.
@@ -114,7 +122,7 @@ pub fn restarts(recipe: &Recipe, out: &Path, runs: u64, watch: &Watch) -> Result
         let run = train(&Recipe { seed, ..recipe.clone() }, out, watch.clone());
         ended = run.as_ref().map_or(true, |s| s.interrupted);
         match run {
-            Ok(s) => (1.0 - s.val_accuracy.unwrap_or(f64::NAN), Some(s)),
+            Ok(s) => (s.val_accuracy.map_or(s.val_loss.unwrap_or(f64::NAN), |a| 1.0 - a), Some(s)),
             Err(e) => {
                 failed = Some(e);
                 (f64::NAN, None)
@@ -163,17 +171,19 @@ pub fn resume(path: &Path, data: Option<&Path>, watch: Watch) -> Result<Summary>
 }
 
 /// A recipe with its data read and its model built.
-struct Prepared<'r> {
-    recipe: &'r Recipe,
+struct Prepared {
+    recipe: Recipe,
     splits: Splits,
     model: Box<dyn Forward>,
     start: Instant,
 }
 
-impl<'r> Prepared<'r> {
-    fn new(recipe: &'r Recipe) -> Result<Prepared<'r>> {
+impl Prepared {
+    fn new(recipe: &Recipe) -> Result<Prepared> {
         let start = Instant::now();
-        let splits = datasets::load(&recipe.data, recipe.batch_size, recipe.seed)?;
+        let splits = datasets::load(recipe)?;
+        let model = fitted(&recipe.model, &splits.preprocess.shape, splits.outputs()?).map_err(TrainError::Recipe)?;
+        let recipe = Recipe { model, ..recipe.clone() };
         gradus_tensor::manual_seed(recipe.seed);
         let model = gradus_models::build(&recipe.model).map_err(|e| TrainError::Recipe(e.to_string()))?;
         if !recipe.training.init_from.is_empty() {
@@ -186,7 +196,7 @@ impl<'r> Prepared<'r> {
     /// Trains, measures and leaves the results in `dir`.
     fn carry_out(self, dir: RunDir, snapshot: Option<Snapshot>, watch: Watch) -> Result<Summary> {
         let _lock = dir.lock()?;
-        let (recipe, model) = (self.recipe, &*self.model);
+        let (recipe, model) = (&self.recipe, &*self.model);
         let environment: serde_json::Map<_, _> =
             report::environment(recipe.seed).into_iter().map(|(k, v)| (k, v.into())).collect();
         dir.write(ENVIRONMENT, serde_json::to_string_pretty(&environment).expect("it is plain text") + "\n")?;
@@ -205,7 +215,7 @@ impl<'r> Prepared<'r> {
 
     /// What learns, without anything that watches.
     fn trainer(&self) -> Result<Trainer<'_>> {
-        let (recipe, model) = (self.recipe, &*self.model);
+        let (recipe, model) = (&self.recipe, &*self.model);
         let training = &recipe.training;
         Ok(Trainer {
             model,
@@ -214,6 +224,7 @@ impl<'r> Prepared<'r> {
             schedule: recipe.schedule.clone(),
             epochs: recipe.epochs,
             accumulate: training.accumulate,
+            target: self.splits.target.clone(),
             average: (training.ema > 0.0).then(|| AveragedModel::ema(model, training.ema)),
             resume: None,
             callbacks: vec![],
@@ -222,7 +233,7 @@ impl<'r> Prepared<'r> {
 
     /// Who watches, in the order in which they are called.
     fn callbacks<'a>(&'a self, dir: &'a RunDir, watch: &Watch, given: &Given) -> Vec<Box<dyn Callback + 'a>> {
-        let recipe = self.recipe;
+        let recipe = &self.recipe;
         let report = Report::new();
         let mut list: Vec<Box<dyn Callback + 'a>> = vec![Box::new(NanGuard { dir })];
         if watch.hints {
@@ -244,7 +255,7 @@ impl<'r> Prepared<'r> {
 
     /// Measures the best epoch on the test examples, and writes the summary, the pictures and the report.
     fn finish(&self, dir: &RunDir, history: &[EpochMetrics], stopped: bool, hints: &[String]) -> Result<Summary> {
-        let (recipe, splits, model) = (self.recipe, &self.splits, &*self.model);
+        let (recipe, splits, model) = (&self.recipe, &self.splits, &*self.model);
         let best = best_epoch(history);
         let mut summary = Summary {
             recipe: recipe.name.clone(),
@@ -253,11 +264,14 @@ impl<'r> Prepared<'r> {
             seed: recipe.seed,
             epochs: history.len(),
             best_epoch: best.map(|i| i + 1),
-            val_accuracy: best.map(|i| history[i].val_accuracy),
+            val_accuracy: best.and_then(|i| history[i].val_accuracy),
+            val_loss: best.map(|i| history[i].val_loss),
             test_accuracy: None,
+            test_errors: None,
             test_loss: None,
             examples: [&splits.train, &splits.validation, &splits.test].map(|part| part.dataset().len()),
             seconds: 0.0,
+            waited: splits.train.waited().as_secs_f64(),
             run_dir: dir.path().to_path_buf(),
             interrupted: stopped,
         };
@@ -270,17 +284,29 @@ impl<'r> Prepared<'r> {
         }
         if !stopped {
             checkpoint::load_weights(&dir.file(BEST), model)?;
-            let measured = measure(model, recipe, &splits.test, &splits.classes, &splits.preprocess)?;
-            let svg = plots::confusion_svg(
-                &format!("{title}, test examples"),
-                &measured.classification.confusion(),
-                &splits.classes,
-            );
-            dir.write("confusion.svg", &svg)?;
-            pictures.push(("Test examples", svg));
-            pictures.push(("Worst mistakes", measured.mistakes_svg(&title)));
-            summary.test_accuracy = Some(measured.accuracy());
-            summary.test_loss = Some(measured.loss);
+            match measure(model, &Card::new(recipe, splits), &splits.test)? {
+                Evaluation::Classes(measured) => {
+                    let svg = plots::confusion_svg(
+                        &format!("{title}, test examples"),
+                        &measured.classification.confusion(),
+                        &splits.classes,
+                    );
+                    dir.write("confusion.svg", &svg)?;
+                    pictures.push(("Test examples", svg));
+                    if measured.has_pictures() {
+                        pictures.push(("Worst mistakes", measured.mistakes_svg(&title)?));
+                    }
+                    summary.test_accuracy = Some(measured.accuracy());
+                    summary.test_loss = Some(measured.loss);
+                }
+                Evaluation::Numbers(measured) => {
+                    let svg = measured.svg(&title);
+                    dir.write("numbers.svg", &svg)?;
+                    pictures.push(("Test examples", svg));
+                    summary.test_errors = Some(measured.numbers.scores());
+                    summary.test_loss = Some(measured.loss);
+                }
+            }
         }
         summary.seconds = self.start.elapsed().as_secs_f64();
         let page = report::Report {
@@ -315,22 +341,31 @@ pub fn find_lr(recipe: &Recipe) -> Result<LrSweep> {
     Ok(sweep.take())
 }
 
+/// What is measured on test examples.
+pub enum Evaluation {
+    /// Of a model that tells classes apart.
+    Classes(Measured),
+    /// Of one that foretells numbers.
+    Numbers(MeasuredNumbers),
+}
+
 /// A model on test examples.
-fn measure(
-    model: &dyn Forward,
-    recipe: &Recipe,
-    test: &DataLoader,
-    classes: &[String],
-    preprocess: &Preprocess,
-) -> Result<Measured> {
-    let (seen, classification) = trainer::test(model, recipe.loss, test, classes.len())?;
-    Ok(Measured {
+fn measure(model: &dyn Forward, card: &Card, test: &Loader) -> Result<Evaluation> {
+    let loss = card.recipe.loss;
+    if let Some(target) = &card.target {
+        let (seen, numbers) = trainer::test_numbers(model, loss, test, target)?;
+        return Ok(Evaluation::Numbers(MeasuredNumbers { loss: seen.loss(), numbers, target: target.name.clone() }));
+    }
+    let (sample, _) = test.dataset().get(&[0], gradus_data::Draw::default())?;
+    let crops = if sample.rank() == card.preprocess.shape.len() + 2 { sample.size(1) } else { 1 };
+    let (seen, classification) = trainer::test(model, loss, test, card.classes.len(), crops)?;
+    Ok(Evaluation::Classes(Measured {
         loss: seen.loss(),
         classification,
-        classes: classes.to_vec(),
-        inputs: test.dataset().inputs().clone(),
-        preprocess: preprocess.clone(),
-    })
+        classes: card.classes.clone(),
+        examples: test.dataset().clone(),
+        preprocess: card.preprocess.clone(),
+    }))
 }
 
 fn opening(recipe: &Recipe, model: &dyn Forward, splits: &Splits, dir: &RunDir) -> String {
@@ -344,6 +379,17 @@ fn opening(recipe: &Recipe, model: &dyn Forward, splits: &Splits, dir: &RunDir) 
         splits.test.dataset().len(),
         dir.path().display()
     )
+}
+
+/// How a trained model is measured.
+#[derive(Clone, Debug, Default)]
+pub struct EvaluateOptions {
+    /// The directory of the data, if it is not the one of the run.
+    pub data: Option<PathBuf>,
+    /// Whether the four corners and the middle of each picture are looked at, and the mean of what is said is taken.
+    pub five_crop: bool,
+    /// Whether pictures that cannot be read are left out.
+    pub skip_broken: bool,
 }
 
 /// A trained model, opened from a run directory or a checkpoint file.
@@ -382,17 +428,26 @@ impl Trained {
         Ok(Trained { model, card, checkpoint: path.to_path_buf() })
     }
 
-    /// Measures on the test examples of the run's data set, from `data` if it is given.
+    /// Measures on the test examples of the run's data.
     ///
     /// # Errors
     /// Unreadable data.
-    pub fn evaluate(&self, data: Option<&Path>) -> Result<Measured> {
+    pub fn evaluate(&self, how: &EvaluateOptions) -> Result<Evaluation> {
         let mut config = self.card.recipe.data.clone();
-        if let Some(dir) = data {
+        if let Some(dir) = &how.data {
             config.dir = dir.display().to_string();
         }
-        let test = datasets::load_test(&config, &self.card.preprocess)?;
-        measure(&*self.model, &self.card.recipe, &test, &self.card.classes, &self.card.preprocess)
+        match &mut config.folder {
+            Some(folder) => folder.skip_broken |= how.skip_broken,
+            None if how.skip_broken => {
+                return Err(TrainError::Input(
+                    "only pictures in directories can be skipped; leave --skip-broken out".into(),
+                ));
+            }
+            None => (),
+        }
+        let test = datasets::load_test(&self.card, &config, how.five_crop)?;
+        measure(&*self.model, &self.card, &test)
     }
 
     /// Attacks the first `most` test examples that were measured.

@@ -5,7 +5,7 @@ use crate::metrics::EpochMetrics;
 use crate::plots::Lines;
 use crate::run::{CONFIG, Summary};
 use crate::run_dir::RunDir;
-use crate::watchers::{METRICS, best_epoch};
+use crate::watchers::{METRICS, METRICS_OF, best_epoch};
 use serde::Serialize;
 use std::path::Path;
 
@@ -40,6 +40,8 @@ pub struct RunRow {
     pub val_loss: Option<f64>,
     /// Its accuracy on them.
     pub val_accuracy: Option<f64>,
+    /// The coefficient of determination on them, where numbers are foretold.
+    pub val_r2: Option<f64>,
     /// Its accuracy on the test examples, once the run is finished.
     pub test_accuracy: Option<f64>,
     /// Wall time of its epochs.
@@ -50,7 +52,9 @@ pub struct RunRow {
 }
 
 /// The columns of the metrics that can be drawn.
-pub const METRIC_NAMES: [&str; 5] = ["train_loss", "train_accuracy", "val_loss", "val_accuracy", "lr"];
+pub fn metric_names() -> Vec<&'static str> {
+    METRICS_OF[1..].iter().map(|(name, _)| *name).collect()
+}
 
 /// The runs in `dir` by name, those of `only` if it is not empty.
 ///
@@ -91,7 +95,8 @@ fn row(path: &Path, run: String) -> Result<RunRow> {
         epochs: history.len(),
         best_epoch: best.map(|i| history[i].epoch),
         val_loss: best.map(|i| history[i].val_loss),
-        val_accuracy: best.map(|i| history[i].val_accuracy),
+        val_accuracy: best.and_then(|i| history[i].val_accuracy),
+        val_r2: best.and_then(|i| Some(history[i].val_errors?.r2)),
         test_accuracy: summary.and_then(|s| s.test_accuracy),
         seconds: history.iter().map(|m| m.seconds).sum(),
         history,
@@ -117,18 +122,13 @@ fn read_history(dir: &RunDir) -> Result<Vec<EpochMetrics>> {
 /// # Errors
 /// If there is no such metric.
 pub fn compare_svg(runs: &[RunRow], metric: &str) -> Result<String> {
-    let of: fn(&EpochMetrics) -> f64 = match metric {
-        "train_loss" => |m| m.train_loss,
-        "train_accuracy" => |m| m.train_accuracy,
-        "val_loss" => |m| m.val_loss,
-        "val_accuracy" => |m| m.val_accuracy,
-        "lr" => |m| m.lr,
-        _ => {
-            let (hint, all) = (did_you_mean(metric, METRIC_NAMES), METRIC_NAMES.join(", "));
-            return Err(TrainError::Recipe(format!("there is no metric `{metric}`{hint}. Metrics: {all}")));
-        }
+    let Some((_, of)) = METRICS_OF[1..].iter().find(|(name, _)| *name == metric) else {
+        let names = metric_names();
+        let (hint, all) = (did_you_mean(metric, names.iter().copied()), names.join(", "));
+        return Err(TrainError::Recipe(format!("there is no metric `{metric}`{hint}. Metrics: {all}")));
     };
-    let line = |r: &RunRow| (r.run.clone(), r.history.iter().map(|m| (m.epoch as f64, of(m))).collect());
+    let points = |r: &RunRow| r.history.iter().filter_map(|m| Some((m.epoch as f64, of(m)?))).collect();
+    let line = |r: &RunRow| (r.run.clone(), points(r));
     Ok(Lines {
         title: metric,
         subtitle: "each run over its epochs",

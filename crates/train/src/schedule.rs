@@ -413,9 +413,10 @@ mod tests {
             lr: 0.1,
             train_loss: 1.0,
             train_batch_loss: 1.0,
-            train_accuracy: 0.5,
+            train_accuracy: Some(0.5),
             val_loss,
-            val_accuracy: 0.5,
+            val_accuracy: Some(0.5),
+            val_errors: None,
             seconds: 1.0,
         };
         let history: Vec<EpochMetrics> = [3.0, 2.0, 2.0, 2.0, 1.0].map(epoch).to_vec();

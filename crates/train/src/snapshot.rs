@@ -4,7 +4,7 @@
 
 use crate::callback::Progress;
 use crate::error::{Result, TrainError};
-use crate::metrics::{EpochMetrics, Running};
+use crate::metrics::{EpochMetrics, RegressionScores, Running};
 use gradus_nn::serialize::StateDict;
 use gradus_tensor::{RngState, Tensor, rng_state, set_rng_state};
 use std::path::PathBuf;
@@ -12,7 +12,7 @@ use std::path::PathBuf;
 /// What the names of these entries begin with.
 pub const PREFIX: &str = "gradus.resume/";
 /// Numbers of one epoch.
-const COLUMNS: usize = 8;
+const COLUMNS: usize = 11;
 
 /// The optimiser's state, the averaged weights, the generator's state, the place in the data and the metrics so far.
 pub struct Snapshot {
@@ -43,20 +43,25 @@ pub(crate) fn entries(at: &Progress) -> StateDict {
     state
 }
 
-/// The numbers of an epoch, exactly.
+/// The numbers of an epoch, exactly; what there is none of is NaN.
 fn row(m: &EpochMetrics) -> [f64; COLUMNS] {
-    [m.epoch as f64, m.lr, m.train_loss, m.train_batch_loss, m.train_accuracy, m.val_loss, m.val_accuracy, m.seconds]
+    let [train, val] = [m.train_accuracy, m.val_accuracy].map(|a| a.unwrap_or(f64::NAN));
+    let none = RegressionScores { mse: f64::NAN, mae: f64::NAN, r2: f64::NAN };
+    let e = m.val_errors.unwrap_or(none);
+    [m.epoch as f64, m.lr, m.train_loss, m.train_batch_loss, train, m.val_loss, val, m.seconds, e.mse, e.mae, e.r2]
 }
 
 fn from_row(r: &[f64]) -> EpochMetrics {
+    let some = |x: f64| (!x.is_nan()).then_some(x);
     EpochMetrics {
         epoch: r[0] as usize,
         lr: r[1],
         train_loss: r[2],
         train_batch_loss: r[3],
-        train_accuracy: r[4],
+        train_accuracy: some(r[4]),
         val_loss: r[5],
-        val_accuracy: r[6],
+        val_accuracy: some(r[6]),
+        val_errors: some(r[8]).map(|mse| RegressionScores { mse, mae: r[9], r2: r[10] }),
         seconds: r[7],
     }
 }

@@ -2,12 +2,13 @@
 
 use crate::callback::{Batch, Callback, Flow, Progress};
 use crate::error::Result;
-use crate::metrics::{Classification, EpochMetrics, Running};
+use crate::metrics::{Classification, EpochMetrics, Regression, Running};
 use crate::objective::Objective;
 use crate::recipe::Loss;
 use crate::schedule::Schedule;
 use crate::snapshot::Snapshot;
-use gradus_data::DataLoader;
+use crate::sources::TargetScale;
+use gradus_data::{DataLoader, Dataset};
 use gradus_nn::Forward;
 use gradus_nn::optim::Optimizer;
 use gradus_nn::utils::AveragedModel;
@@ -29,6 +30,8 @@ pub struct Trainer<'a> {
     pub epochs: usize,
     /// Batches whose gradients make one step.
     pub accumulate: usize,
+    /// What is foretold, where it is a number: errors are measured in its unit.
+    pub target: Option<TargetScale>,
     /// An average of the weights, which is what is measured and kept as the best.
     pub average: Option<AveragedModel>,
     /// Where an earlier run was cut off, to go on from there.
@@ -42,9 +45,9 @@ impl<'a> Trainer<'a> {
     ///
     /// # Errors
     /// A batch that cannot be read, whatever a callback ends the run with, a snapshot that does not fit.
-    pub fn fit(self, train: &DataLoader, validation: &DataLoader) -> Result<Progress<'a>> {
-        let Trainer { model, optimizer, objective, schedule, epochs, accumulate, average, resume, mut callbacks } =
-            self;
+    pub fn fit<D: Dataset + 'static>(self, train: &DataLoader<D>, validation: &DataLoader<D>) -> Result<Progress<'a>> {
+        let Trainer { model, objective, schedule, epochs, accumulate, target, mut callbacks, .. } = self;
+        let (optimizer, average, resume) = (self.optimizer, self.average, self.resume);
         let (base_lr, batches) = (optimizer.lr(), train.num_batches());
         let mut at = Progress::new(model, objective.loss, optimizer, average, epochs, batches.div_ceil(accumulate));
         resume.map_or(Ok(()), |snapshot| snapshot.restore(&mut at))?;
@@ -63,7 +66,7 @@ impl<'a> Trainer<'a> {
                 let outputs = named("forward", || model.forward(&images));
                 let loss = named("loss", || objective.of(&images, &outputs, &labels));
                 let batch = Batch { images: &images, labels: &labels, loss: loss.item_f64() };
-                let right = named("metrics", || correct(&outputs, &labels));
+                let right = named("metrics", || if at.loss.is_regression() { 0 } else { correct(&outputs, &labels) });
                 at.running.add(batch.loss, right, images.size(0));
                 callbacks.iter_mut().try_for_each(|c| c.on_loss(&at, &batch))?;
                 (if group > 1 { loss / group as f64 } else { loss }).backward();
@@ -80,7 +83,7 @@ impl<'a> Trainer<'a> {
                 }
             }
             if !at.stopped {
-                at.end_epoch(&at.averaged(|| evaluate(model, objective.loss, validation, |_, _| ()))?);
+                at.end_epoch(&at.averaged(|| measure(model, objective.loss, validation, target.as_ref()))?);
                 each(&mut callbacks, &mut at, |c, at| c.on_epoch(at))?;
             }
         }
@@ -160,16 +163,18 @@ impl<'a> Progress<'a> {
         }
     }
 
-    fn end_epoch(&mut self, validation: &Running) {
+    fn end_epoch(&mut self, (validation, numbers): &(Running, Option<Regression>)) {
         self.batch = 0;
+        let share = |seen: &Running| (!self.loss.is_regression()).then(|| seen.accuracy());
         self.history.push(EpochMetrics {
             epoch: self.epoch,
             lr: self.lr,
             train_loss: self.running.loss(),
             train_batch_loss: self.running.batch_mean_loss(),
-            train_accuracy: self.running.accuracy(),
+            train_accuracy: share(&self.running),
             val_loss: validation.loss(),
-            val_accuracy: validation.accuracy(),
+            val_accuracy: share(validation),
+            val_errors: numbers.as_ref().map(Regression::scores),
             seconds: self.epoch_start.elapsed().as_secs_f64(),
         });
     }
@@ -179,32 +184,97 @@ impl<'a> Progress<'a> {
 ///
 /// # Errors
 /// If a batch cannot be read.
-pub fn evaluate(
+pub fn evaluate<D: Dataset + 'static>(
     model: &dyn Forward,
     loss: Loss,
-    data: &DataLoader,
-    mut each: impl FnMut(&Tensor, &Tensor),
+    data: &DataLoader<D>,
+    each: impl FnMut(&Tensor, &Tensor),
 ) -> Result<Running> {
     model.eval();
+    evaluate_by(&|x| model.forward(x), loss, data, each)
+}
+
+/// As [`evaluate`], of any way from inputs to outputs.
+fn evaluate_by<D: Dataset + 'static>(
+    forward: &dyn Fn(&Tensor) -> Tensor,
+    loss: Loss,
+    data: &DataLoader<D>,
+    mut each: impl FnMut(&Tensor, &Tensor),
+) -> Result<Running> {
     let mut seen = Running::default();
     no_grad(|| {
         for batch in data.epoch(0) {
             let (images, labels) = batch?;
-            let outputs = model.forward(&images);
-            seen.add(loss.of(&outputs, &labels).item_f64(), correct(&outputs, &labels), labels.size(0));
+            let outputs = forward(&images);
+            let right = if loss.is_regression() { 0 } else { correct(&outputs, &labels) };
+            seen.add(loss.of(&outputs, &labels).item_f64(), right, labels.size(0));
             each(&outputs, &labels);
         }
         Ok(seen)
     })
 }
 
-/// As [`evaluate`], with the probabilities of each example.
+/// As [`evaluate`], with the numbers of each example if numbers are foretold.
+fn measure<D: Dataset + 'static>(
+    model: &dyn Forward,
+    loss: Loss,
+    data: &DataLoader<D>,
+    target: Option<&TargetScale>,
+) -> Result<(Running, Option<Regression>)> {
+    match target {
+        None => Ok((evaluate(model, loss, data, |_, _| ())?, None)),
+        Some(target) => test_numbers(model, loss, data, target).map(|(seen, numbers)| (seen, Some(numbers))),
+    }
+}
+
+/// As [`evaluate`], with the true and the foretold numbers of each example, in their own unit.
 ///
 /// # Errors
 /// As [`evaluate`].
-pub fn test(model: &dyn Forward, loss: Loss, data: &DataLoader, classes: usize) -> Result<(Running, Classification)> {
-    let (mut truth, mut probabilities) = (Vec::new(), Vec::new());
+pub fn test_numbers<D: Dataset + 'static>(
+    model: &dyn Forward,
+    loss: Loss,
+    data: &DataLoader<D>,
+    target: &TargetScale,
+) -> Result<(Running, Regression)> {
+    let (mut truth, mut predicted, mut width) = (Vec::new(), Vec::new(), 1);
+    let unit = |t: &Tensor| t.to_dtype(DType::F64).to_vec::<f64>().into_iter().map(|v| v * target.std + target.mean);
     let seen = evaluate(model, loss, data, |outputs, labels| {
+        width = outputs.size(1);
+        truth.extend(unit(labels));
+        predicted.extend(unit(outputs));
+    })?;
+    Ok((seen, Regression::new(truth, predicted, width)))
+}
+
+/// Logarithms of class probabilities of pictures in several crops, the mean over the crops: [N, crops, C, H, W] to
+/// [N, classes]. Anything else goes straight through the model.
+fn over_crops(model: &dyn Forward, images: &Tensor, crops: usize) -> Tensor {
+    if crops == 1 {
+        return model.forward(images);
+    }
+    let shape = images.shape();
+    // (N, crops, C, H, W) -> (N crops, C, H, W)
+    let outputs = model.forward(&images.reshape([&[shape[0] * crops], &shape[2..]].concat()));
+    let classes = outputs.size(1);
+    // (N crops, classes) -> (N, crops, classes) -> (N, classes)
+    outputs.softmax(1).reshape([shape[0], crops, classes]).mean_dim(1, false).log()
+}
+
+/// As [`evaluate`], with the probabilities of each example: the mean over its crops if it has several.
+///
+/// # Errors
+/// As [`evaluate`].
+pub fn test<D: Dataset + 'static>(
+    model: &dyn Forward,
+    loss: Loss,
+    data: &DataLoader<D>,
+    classes: usize,
+    crops: usize,
+) -> Result<(Running, Classification)> {
+    let (mut truth, mut probabilities) = (Vec::new(), Vec::new());
+    model.eval();
+    let seen = evaluate_by(&|x| over_crops(model, x, crops), loss, data, |outputs, labels| {
         truth.extend(labels.to_vec::<i64>().into_iter().map(|t| t as usize));
         // Log-probabilities are their own log-softmax, so this is right for them as for logits.
         probabilities.extend(outputs.to_dtype(DType::F64).softmax(1).to_vec::<f64>());

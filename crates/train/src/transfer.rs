@@ -63,9 +63,8 @@ pub(crate) fn teacher(recipe: &Recipe, splits: &Splits) -> Result<Option<Teacher
         return Ok(None);
     }
     let trained = Trained::open(Path::new(&t.teacher))?;
-    let (theirs, ours) = (&trained.card.preprocess.shape[..], gradus_models::find(&recipe.model.name));
-    let fits = ours.is_ok_and(|row| row.input == theirs) && trained.card.classes == splits.classes;
-    match fits {
+    let (theirs, ours) = (&trained.card.preprocess.shape, &splits.preprocess.shape);
+    match theirs == ours && trained.card.classes == splits.classes {
         true => Ok(Some(Teacher {
             rescale: (trained.card.preprocess != splits.preprocess)
                 .then(|| rescale(&splits.preprocess, &trained.card.preprocess)),
@@ -88,7 +87,7 @@ mod tests {
     #[test]
     fn rescaled_inputs_are_those_of_the_teacher() {
         let scaled =
-            |mean: [f64; 2], std: [f64; 2]| Preprocess { shape: [2, 3, 3], mean: mean.into(), std: std.into() };
+            |mean: [f64; 2], std: [f64; 2]| Preprocess { shape: vec![2, 3, 3], mean: mean.into(), std: std.into() };
         let (ours, theirs) = (scaled([0.1, 0.5], [0.2, 0.3]), scaled([0.4, 0.2], [0.5, 0.1]));
         let pixels = Tensor::rand([4, 2, 3, 3]);
         let (factor, shift) = rescale(&ours, &theirs);

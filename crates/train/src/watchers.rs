@@ -27,7 +27,8 @@ pub const METRICS_CSV: &str = "metrics.csv";
 /// The same for TensorBoard.
 pub const EVENTS: &str = "events.out.tfevents.gradus";
 
-/// The index of the epoch with the highest validation accuracy; the lower loss decides between equals.
+/// The index of the epoch with the highest validation accuracy; the lower loss decides between equals, and alone where
+/// numbers are foretold.
 pub fn best_epoch(history: &[EpochMetrics]) -> Option<usize> {
     let rank = |m: &EpochMetrics| (m.val_accuracy, -m.val_loss);
     (0..history.len()).reduce(|best, i| if rank(&history[i]) > rank(&history[best]) { i } else { best })
@@ -93,14 +94,16 @@ impl Callback for Report {
     fn on_epoch(&mut self, at: &Progress) -> Result<Flow> {
         let Some(m) = at.history.last() else { return Ok(Flow::Continue) };
         let width = at.epochs.to_string().len();
+        let share = |a: Option<f64>| a.map_or_else(String::new, |a| format!("  accuracy {:6.2} %", 100.0 * a));
+        let errors = m.val_errors.map_or_else(String::new, |e| format!("  MAE {:.4}  R2 {:.4}", e.mae, e.r2));
         self.line(&format!(
-            "epoch {:>width$}/{}  loss {:.4}  accuracy {:6.2} %  |  validation loss {:.4}  accuracy {:6.2} %  ({:.2} s)",
+            "epoch {:>width$}/{}  loss {:.4}{}  |  validation loss {:.4}{}{errors}  ({:.2} s)",
             m.epoch,
             at.epochs,
             m.train_loss,
-            100.0 * m.train_accuracy,
+            share(m.train_accuracy),
             m.val_loss,
-            100.0 * m.val_accuracy,
+            share(m.val_accuracy),
             m.seconds,
         ));
         Ok(Flow::Continue)
@@ -130,8 +133,12 @@ pub struct MetricsLog<'a> {
 
 impl MetricsLog<'_> {
     fn csv(history: &[EpochMetrics]) -> String {
-        let rows = history.iter().map(|m| METRICS_OF.map(|(_, of)| of(m).to_string()).join(",") + "\n");
-        METRICS_OF.map(|(name, _)| name).join(",") + "\n" + &rows.collect::<String>()
+        let used: Vec<Column> =
+            METRICS_OF.iter().filter(|(_, of)| history.iter().any(|m| of(m).is_some())).copied().collect();
+        let cell = |m: &EpochMetrics, (_, of): &Column| of(m).map_or_else(String::new, |x| x.to_string());
+        let row = |m| used.iter().map(|column| cell(m, column)).collect::<Vec<_>>().join(",") + "\n";
+        let names = used.iter().map(|(name, _)| *name).collect::<Vec<_>>().join(",");
+        names + "\n" + &history.iter().map(row).collect::<String>()
     }
 
     fn events(&self, at: &Progress) -> Vec<u8> {
@@ -141,26 +148,29 @@ impl MetricsLog<'_> {
         let mut seconds = 0.0;
         let event = |m: &EpochMetrics| {
             seconds += m.seconds;
-            let scalars = METRICS_OF[1..].iter().map(|(name, of)| (name.to_string(), of(m))).collect();
+            let scalars = METRICS_OF[1..].iter().filter_map(|(name, of)| Some((name.to_string(), of(m)?))).collect();
             Event { step: m.epoch as i64, wall_time: began + seconds, scalars }
         };
         event_file(&at.history.iter().map(event).collect::<Vec<_>>())
     }
 }
 
-/// A column of the metrics: its name and its value of an epoch.
-type Column = (&'static str, fn(&EpochMetrics) -> f64);
+/// A column of the metrics: its name and its value of an epoch, if it has one.
+type Column = (&'static str, fn(&EpochMetrics) -> Option<f64>);
 
 /// The columns of the metrics.
-const METRICS_OF: [Column; 8] = [
-    ("epoch", |m| m.epoch as f64),
-    ("lr", |m| m.lr),
-    ("train_loss", |m| m.train_loss),
-    ("train_batch_loss", |m| m.train_batch_loss),
+pub(crate) const METRICS_OF: [Column; 11] = [
+    ("epoch", |m| Some(m.epoch as f64)),
+    ("lr", |m| Some(m.lr)),
+    ("train_loss", |m| Some(m.train_loss)),
+    ("train_batch_loss", |m| Some(m.train_batch_loss)),
     ("train_accuracy", |m| m.train_accuracy),
-    ("val_loss", |m| m.val_loss),
+    ("val_loss", |m| Some(m.val_loss)),
     ("val_accuracy", |m| m.val_accuracy),
-    ("seconds", |m| m.seconds),
+    ("val_mse", |m| Some(m.val_errors?.mse)),
+    ("val_mae", |m| Some(m.val_errors?.mae)),
+    ("val_r2", |m| Some(m.val_errors?.r2)),
+    ("seconds", |m| Some(m.seconds)),
 ];
 
 impl Callback for MetricsLog<'_> {

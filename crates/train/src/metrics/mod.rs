@@ -13,7 +13,7 @@ pub use ranking::{
     PrecisionRecallCurve, RocCurve, Threshold, auc, precision_recall_curve, roc_auc_score, roc_curve,
     top_k_accuracy_score,
 };
-pub use regression::{mean_absolute_error, mean_squared_error, r2_score};
+pub use regression::{Regression, RegressionScores, mean_absolute_error, mean_squared_error, r2_score};
 
 use serde::{Deserialize, Serialize};
 
@@ -81,12 +81,17 @@ pub struct EpochMetrics {
     pub train_loss: f64,
     /// Mean of the batches' mean losses.
     pub train_batch_loss: f64,
-    /// Part of the training examples classified rightly, as seen while training.
-    pub train_accuracy: f64,
+    /// Part of the training examples classified rightly, as seen while training; nothing where numbers are predicted.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub train_accuracy: Option<f64>,
     /// Mean loss of a validation example after the epoch.
     pub val_loss: f64,
-    /// Part of the validation examples classified rightly after the epoch.
-    pub val_accuracy: f64,
+    /// Part of the validation examples classified rightly after the epoch; nothing where numbers are predicted.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub val_accuracy: Option<f64>,
+    /// Errors on the validation examples, in the unit of the target, where numbers are predicted.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub val_errors: Option<RegressionScores>,
     /// Wall time of the epoch.
     pub seconds: f64,
 }

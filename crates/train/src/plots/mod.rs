@@ -35,7 +35,14 @@ pub fn curves_svg(title: &str, history: &[EpochMetrics], best: usize) -> String 
         let (left, right) = root.margin(56, 8, 8, 8).split_horizontally(472);
         let series = |f: fn(&EpochMetrics) -> f64| -> Vec<f64> { history.iter().map(f).collect() };
         panel(&left, "loss", &series(|m| m.train_loss), &series(|m| m.val_loss), best, false)?;
-        panel(&right, "accuracy", &series(|m| m.train_accuracy), &series(|m| m.val_accuracy), best, true)
+        if history.iter().any(|m| m.val_errors.is_some()) {
+            let r2 = series(|m| m.val_errors.map_or(f64::NAN, |e| e.r2));
+            return panel(&right, "coefficient of determination", &[], &r2, best, false);
+        }
+        let share = |a: Option<f64>| a.unwrap_or(f64::NAN);
+        let [train, val] = [|m: &EpochMetrics| m.train_accuracy, |m: &EpochMetrics| m.val_accuracy]
+            .map(|of| history.iter().map(|m| share(of(m))).collect::<Vec<f64>>());
+        panel(&right, "accuracy", &train, &val, best, true)
     })
 }
 
@@ -103,7 +110,7 @@ fn panel(area: &Area, name: &str, train: &[f64], validation: &[f64], best: usize
     let finite: Vec<f64> = train.iter().chain(validation).copied().filter(|v| v.is_finite()).collect();
     let axis = Axis::of(&finite, share);
     let name = if axis.logarithmic { format!("{name} (logarithmic)") } else { name.to_string() };
-    let epochs = train.len().max(2) as f64;
+    let epochs = validation.len().max(2) as f64;
     let mut chart = ChartBuilder::on(area)
         .caption(name, (FONT, 15).into_font().color(&INK))
         .margin_right(16)
@@ -117,7 +124,7 @@ fn panel(area: &Area, name: &str, train: &[f64], validation: &[f64], best: usize
         .bold_line_style(GRID)
         .axis_style(MUTED)
         .label_style((FONT, 12).into_font().color(&MUTED))
-        .x_labels(train.len().clamp(2, 10))
+        .x_labels(validation.len().clamp(2, 10))
         .x_label_formatter(&|x| if x.fract() == 0.0 { format!("{x}") } else { String::new() })
         .y_label_formatter(&|&height| axis.label(height))
         .y_labels(6)
@@ -125,6 +132,9 @@ fn panel(area: &Area, name: &str, train: &[f64], validation: &[f64], best: usize
         .axis_desc_style((FONT, 12).into_font().color(&MUTED))
         .draw()?;
     for (label, values, color) in [("training", train, TRAIN), ("validation", validation, VALIDATION)] {
+        if values.is_empty() && !validation.is_empty() {
+            continue; // not measured
+        }
         let points = values.iter().enumerate().filter(|(_, v)| v.is_finite());
         let points = points.map(|(i, &v)| (i as f64 + 1.0, axis.height(v)));
         chart
@@ -137,7 +147,11 @@ fn panel(area: &Area, name: &str, train: &[f64], validation: &[f64], best: usize
     }
     chart
         .configure_series_labels()
-        .position(if share { SeriesLabelPosition::LowerRight } else { SeriesLabelPosition::UpperRight })
+        .position(if share || train.is_empty() {
+            SeriesLabelPosition::LowerRight
+        } else {
+            SeriesLabelPosition::UpperRight
+        })
         .background_style(WHITE.mix(0.85))
         .border_style(GRID)
         .label_font((FONT, 12).into_font().color(&INK))
@@ -200,9 +214,10 @@ mod tests {
                 lr: 0.01,
                 train_loss: 1.0 / e as f64,
                 train_batch_loss: 1.0 / e as f64,
-                train_accuracy: 1.0 - 0.3 / e as f64,
+                train_accuracy: Some(1.0 - 0.3 / e as f64),
                 val_loss: 1.2 / e as f64,
-                val_accuracy: 1.0 - 0.4 / e as f64,
+                val_accuracy: Some(1.0 - 0.4 / e as f64),
+                val_errors: None,
                 seconds: 0.1,
             })
             .collect()

@@ -1,0 +1,273 @@
+//! Recipes over files: pictures, tables, series and texts, and what is wrong with them.
+
+use super::{Place, Ran};
+use serde_json::Value;
+use std::fs;
+
+/// A recipe of a small net on pictures of 12x12 pixels.
+const PICTURES: &str = "name = 'toy'\nepochs = 4\nbatch_size = 8\n[model]\nname = 'mlp'\nhidden = [16]\n\
+    [data]\nname = 'image-folder'\nvalidation = 0.25\n[transforms]\n\
+    train = [{ name = 'RandomHorizontalFlip' }, { name = 'RandomCrop', size = 12, padding = 1 }]\n\
+    eval = [{ name = 'Resize', size = [12, 12] }]\n[optimizer]\nname = 'adamw'\nlr = 0.01\n";
+/// A recipe of a line through a table.
+const TABLE: &str = "name = 'line'\nepochs = 80\nbatch_size = 16\nloss = 'mse'\n[model]\nname = 'mlp'\nhidden = []\n\
+    [data]\nname = 'table'\n[data.table]\ntrain = 'houses.csv'\ntarget = 'price'\nmissing = 'median'\n\
+    [optimizer]\nname = 'adamw'\nlr = 0.03\n";
+
+impl Place {
+    fn write(&self, name: &str, text: &str) {
+        let path = self.path(name);
+        fs::create_dir_all(path.parent().unwrap()).unwrap();
+        fs::write(path, text).unwrap();
+    }
+
+    /// `train` and `test` with pictures of two classes: a bright upper or a bright left half, with some noise.
+    fn write_pictures(&self) {
+        for (part, count) in [("train", 24), ("test", 8)] {
+            for (class, upper) in [("left", false), ("upper", true)] {
+                fs::create_dir_all(self.path(&format!("p/{part}/{class}"))).unwrap();
+                for i in 0..count {
+                    let value = |x: u32, y: u32| {
+                        let noise = (x * 31 + y * 17 + i * 7) % 40;
+                        (if (if upper { y } else { x }) < 6 { 200 } else { 20 }) + noise as u8
+                    };
+                    let picture = image::RgbImage::from_fn(12, 12, |x, y| image::Rgb([value(x, y), 60, value(x, y)]));
+                    picture.save(self.path(&format!("p/{part}/{class}/{i}.png"))).unwrap();
+                }
+            }
+        }
+        self.write("toy.toml", PICTURES);
+    }
+
+    /// 120 rows with price = 1000 + 300 rooms + 400 at the sea, a few rooms missing.
+    fn write_houses(&self) {
+        let row = |i: u32| {
+            let (rooms, sea) = (1 + i * 7 % 9, i % 2 == 0);
+            let price = 1000 + 300 * rooms + if sea { 400 } else { 0 };
+            let rooms = if i % 40 == 39 { String::new() } else { rooms.to_string() };
+            format!("{rooms},{},{price}\n", if sea { "sea" } else { "hill" })
+        };
+        self.write("t/houses.csv", &("rooms,place,price\n".to_string() + &(0..120).map(row).collect::<String>()));
+        self.write("line.toml", TABLE);
+    }
+
+    fn train(&self, recipe: &str, data: &str, more: &[&str]) -> Ran {
+        self.run(&[&["train", recipe, "--data", data, "--no-hints"], more].concat())
+    }
+}
+
+fn number(value: &Value) -> f64 {
+    value.as_f64().unwrap_or_else(|| panic!("{value} is no number"))
+}
+
+#[test]
+fn pictures_in_directories_are_learnt_measured_and_predicted_by_the_transforms_of_the_checkpoint() {
+    let place = Place::new();
+    place.write_pictures();
+    let result = place.train("toy.toml", "p", &["--json"]).json();
+    assert_eq!(number(&result["test_accuracy"]), 1.0, "{result}");
+    assert_eq!(result["examples"], serde_json::json!([36, 12, 16]));
+    let config = fs::read_to_string(place.path("runs/toy-001/config.toml")).unwrap();
+    assert!(config.contains("inputs = 432") && config.contains("num_classes = 2"), "{config}");
+
+    let found = place.run(&["eval", "toy-001", "--json"]).json();
+    assert_eq!((number(&found["test_accuracy"]), &found["test_loss"]), (1.0, &result["test_loss"]));
+    let crops = place.run(&["eval", "toy-001", "--five-crop", "--json"]).json();
+    assert!(number(&crops["test_accuracy"]) > 0.9 && crops["test_loss"] != found["test_loss"], "{crops}");
+
+    // A picture of another size goes through the same transform.
+    let large = image::RgbImage::from_fn(48, 48, |_, y| image::Rgb(if y < 24 { [210, 60, 210] } else { [30, 60, 30] }));
+    large.save(place.path("large.png")).unwrap();
+    let said = place.run(&["predict", "toy-001", "large.png", "p/test/left/3.png", "--json"]).json();
+    assert_eq!((&said["predictions"][0]["class"], &said["predictions"][1]["class"]), (&"upper".into(), &"left".into()));
+}
+
+#[test]
+fn the_number_of_workers_changes_no_loss() {
+    let place = Place::new();
+    place.write_pictures();
+    for (workers, out) in [("0", "a"), ("2", "b")] {
+        let ran = place.train("toy.toml", "p", &["--out", out, "--set", &format!("data.workers={workers}")]);
+        assert_eq!(ran.code, Some(0), "{}", ran.stderr);
+    }
+    let losses = |run: &str| {
+        let text = fs::read_to_string(place.path(&format!("{run}/toy-001/metrics.jsonl"))).unwrap();
+        text.lines().map(|l| serde_json::from_str::<Value>(l).unwrap()["train_loss"].clone()).collect::<Vec<_>>()
+    };
+    assert_eq!(losses("a"), losses("b"));
+    assert_eq!(losses("a").len(), 4);
+}
+
+#[test]
+fn mixed_pictures_are_learnt() {
+    let place = Place::new();
+    place.write_pictures();
+    for mix in ["mixup", "cutmix"] {
+        let mix = format!("training.mix={mix}");
+        let result = place.train("toy.toml", "p", &["--json", "--epochs", "12", "--set", &mix]).json();
+        assert!(number(&result["test_accuracy"]) > 0.9, "{mix}: {result}");
+    }
+}
+
+#[test]
+fn a_broken_picture_is_named_and_skipped_only_when_asked() {
+    let place = Place::new();
+    place.write_pictures();
+    let picture = image::RgbImage::from_pixel(12, 12, image::Rgb([9, 9, 9]));
+    picture.save(place.path("whole.jpg")).unwrap();
+    let bytes = fs::read(place.path("whole.jpg")).unwrap();
+    fs::write(place.path("p/train/left/broken.jpg"), &bytes[..bytes.len() / 2]).unwrap();
+    place.train("toy.toml", "p", &[]).fails(1, &["train/left/broken.jpg"]);
+    let skipped = place.train("toy.toml", "p", &["--skip-broken", "--epochs", "1", "--json"]);
+    assert!(skipped.stderr.contains("skipped: ") && skipped.stderr.contains("broken.jpg"), "{}", skipped.stderr);
+    assert_eq!(skipped.json()["examples"], serde_json::json!([36, 12, 16]));
+    // In the test part it is found before anything is learnt.
+    fs::rename(place.path("p/train/left/broken.jpg"), place.path("p/test/left/broken.jpg")).unwrap();
+    place.train("toy.toml", "p", &["--epochs", "1"]).fails(1, &["test/left/broken.jpg"]);
+    assert!(!place.path("runs/toy-002").exists());
+    // The run was told to skip such files, and its recipe says so.
+    let skipped = place.run(&["eval", "toy-001", "--json"]);
+    assert!(skipped.stderr.contains("skipped: p/test/left/broken.jpg"), "{}", skipped.stderr);
+    assert_eq!(skipped.json()["examples"], 16);
+}
+
+#[test]
+fn a_class_without_training_pictures_and_an_empty_part_are_said() {
+    let place = Place::new();
+    place.write_pictures();
+    fs::create_dir_all(place.path("p/val/other")).unwrap();
+    place.train("toy.toml", "p", &["--set", "data.folder.validation=val"]).fails(1, &["val", "`other`", "left, upper"]);
+    fs::remove_dir(place.path("p/val/other")).unwrap();
+    place.train("toy.toml", "p", &["--set", "data.folder.validation=val"]).fails(1, &["val", "no directories"]);
+    place.train("toy.toml", "p", &["--set", "data.validation=0.001"]).fails(1, &["there are no validation examples"]);
+    fs::create_dir_all(place.path("p/train/rare")).unwrap();
+    fs::copy(place.path("p/train/left/1.png"), place.path("p/train/rare/1.png")).unwrap();
+    place.train("toy.toml", "p", &["--set", "data.validation=0.9"]).fails(1, &["class `rare` has validation examples"]);
+    place.train("toy.toml", "absent", &[]).fails(1, &["no directory `absent`"]);
+    place.run(&["train", "toy.toml"]).fails(1, &["--data DIR"]);
+}
+
+#[test]
+fn a_number_is_foretold_from_a_table_with_missing_cells_and_text() {
+    let place = Place::new();
+    place.write_houses();
+    let result = place.train("line.toml", "t", &["--json"]).json();
+    assert!(number(&result["test_errors"]["r2"]) > 0.95, "{result}");
+    assert!(result["test_accuracy"].is_null() && number(&result["test_errors"]["mae"]) < 150.0, "{result}");
+    let csv = fs::read_to_string(place.path("runs/line-001/metrics.csv")).unwrap();
+    assert!(csv.starts_with("epoch,lr,train_loss,train_batch_loss,val_loss,val_mse,val_mae,val_r2,seconds\n"), "{csv}");
+    let page = fs::read_to_string(place.path("runs/line-001/report.html")).unwrap();
+    assert!(page.contains("test errors") && page.contains("validation R2") && page.contains("coefficient of determ"));
+    let found = place.run(&["eval", "line-001", "--json"]).json();
+    assert_eq!((&found["r2"], &found["target"]), (&result["test_errors"]["r2"], &"price".into()));
+    let shown = place.run(&["eval", "line-001", "--pictures", "out"]);
+    assert!(shown.stdout.contains("MAE") && place.path("out/numbers.svg").exists(), "{}", shown.stdout);
+    place.run(&["eval", "line-001", "--adversarial", "0.1"]).fails(1, &["`price` is a number"]);
+
+    // The columns are encoded as they were learnt, in whatever order they come.
+    place.write("new.csv", "place,rooms\nsea,2\nhill,8\n");
+    let said = place.run(&["predict", "line-001", "new.csv", "--json"]).json();
+    let values: Vec<f64> = (0..2).map(|i| number(&said["predictions"][i]["values"][0])).collect();
+    assert!((values[0] - 2000.0).abs() < 150.0 && (values[1] - 3400.0).abs() < 150.0, "{values:?}");
+    place.write("new.csv", "place,rooms\nmoon,2\n");
+    place.run(&["predict", "line-001", "new.csv"]).fails(1, &["new.csv: line 2, column `place`: found `moon`"]);
+    let listed = place.run(&["runs", "--curves", "r2.svg", "--metric", "val_r2"]);
+    assert!(listed.code == Some(0) && place.path("r2.svg").exists(), "{}", listed.stderr);
+}
+
+#[test]
+fn classes_of_a_table_are_learnt_and_its_mistakes_are_named() {
+    let place = Place::new();
+    place.write_houses();
+    let classes = ["--set", "loss=cross-entropy", "--set", "data.table.target=place", "--json"];
+    let result = place.train("line.toml", "t", &[&classes[..], &["--set", "model.hidden=[8]"]].concat()).json();
+    assert!(number(&result["test_accuracy"]) > 0.8, "{result}");
+    let said = place.run(&["predict", "line-001", "t/houses.csv", "--json"]).json();
+    assert_eq!(said["predictions"].as_array().unwrap().len(), 120);
+
+    let fails = |settings: &[&str], words: &[&str]| place.train("line.toml", "t", settings).fails(1, words);
+    fails(
+        &["--set", "data.table.inputs=[\"floors\"]"],
+        &["houses.csv: header: found no column `floors`", "rooms, place"],
+    );
+    fails(&["--set", "data.table.missing=refuse"], &["houses.csv: line 41, column `rooms`: found an empty cell"]);
+    place.write("t/bad.csv", "rooms,place,price\n1,sea,100\n2,sea,two\n3,sea,4\n4,sea,5\n5,sea,6\n");
+    fails(&["--set", "data.table.train=bad.csv"], &["bad.csv: line 3, column `price`: found `two`, expected a number"]);
+    place.write("t/more.csv", "rooms,place,price\n1,moon,100\n");
+    fails(
+        &["--set", "loss=cross-entropy", "--set", "data.table.target=place", "--set", "data.table.validation=more.csv"],
+        &["more.csv: line 2, column `place`: found `moon`, expected one of the classes that are trained: hill, sea"],
+    );
+    place.train("line.toml", "t", &["--set", "data.table.target="]).fails(2, &["`data.table.target`: a recipe must"]);
+    place.train("line.toml", "t", &["--skip-broken"]).fails(2, &["data.folder.skip_broken"]);
+    let eval = ["--set", "transforms.eval=[{name='ToTensor'}]"];
+    place.train("line.toml", "t", &eval).fails(2, &["`table` has no pictures"]);
+    place.train("line.toml", "t", &["--set", "training.mix=mixup"]).fails(2, &["`training.mix`: it is for classes"]);
+    place.train("line.toml", "t", &["--set", "model.inputs=7"]).fails(2, &["`model.inputs`: the data has 3, got 7"]);
+}
+
+#[test]
+fn a_time_series_is_foretold_from_its_past() {
+    let place = Place::new();
+    let step = |t: i32| format!("{t},{:.4}\n", 15.0 + 8.0 * (f64::from(t) * 0.5).sin());
+    place.write("s/waves.csv", &("day,height\n".to_string() + &(0..300).map(step).collect::<String>()));
+    place.write(
+        "waves.toml",
+        "name = 'waves'\nepochs = 30\nbatch_size = 16\nloss = 'l1'\n[model]\nname = 'mlp'\nhidden = []\n\
+         [data]\nname = 'series'\n[data.series]\nfile = 'waves.csv'\ntarget = 'height'\nwindow = 8\nhorizon = 2\n\
+         [optimizer]\nname = 'adamw'\nlr = 0.02\n",
+    );
+    let result = place.train("waves.toml", "s", &["--json"]).json();
+    assert!(number(&result["test_errors"]["r2"]) > 0.95, "{result}");
+    // 240 steps before the test, 24 of them for validation; a window of 8 and 2 steps after it.
+    assert_eq!(result["examples"], serde_json::json!([207, 15, 51]));
+    assert_eq!(place.run(&["eval", "waves-001", "--json"]).json()["mae"], result["test_errors"]["mae"]);
+    let said = place.run(&["predict", "waves-001", "s/waves.csv", "--json"]).json();
+    let next = |t: f64| 15.0 + 8.0 * (t * 0.5).sin();
+    for (value, truth) in said["predictions"][0]["values"].as_array().unwrap().iter().zip([next(300.0), next(301.0)]) {
+        assert!((number(value) - truth).abs() < 2.0, "{said}");
+    }
+    place.train("waves.toml", "s", &["--set", "data.series.window=40"]).fails(1, &["24 steps", "window of 40"]);
+    place.train("waves.toml", "s", &["--set", "loss=cross-entropy"]).fails(2, &["use mse, l1 or huber"]);
+}
+
+#[test]
+fn texts_are_learnt_as_bags_of_words_with_the_vocabulary_of_the_checkpoint() {
+    let place = Place::new();
+    let (good, bad) = (["fine", "lovely", "bright"], ["dull", "grim", "awful"]);
+    let line = |i: usize| {
+        let (words, label) = if i.is_multiple_of(2) { (good, "good") } else { (bad, "bad") };
+        format!("{label}\tthe film is {} and {} number {i}\n", words[i % 3], words[i / 2 % 3])
+    };
+    place.write("x/train.tsv", &("label\tsentence\n".to_string() + &(0..80).map(line).collect::<String>()));
+    place.write("x/test.tsv", &("label\tcontent\n".to_string() + &(80..100).map(line).collect::<String>()));
+    place.write(
+        "words.toml",
+        "name = 'words'\nepochs = 12\nbatch_size = 8\n[model]\nname = 'mlp'\nhidden = [8]\n[data]\nname = 'text'\n\
+         [data.text]\ntrain = 'train.tsv'\ntest = 'test.tsv'\ntext = ['sentence', 'content']\nvocabulary = 40\n\
+         [optimizer]\nname = 'adamw'\nlr = 0.02\n",
+    );
+    let result = place.train("words.toml", "x", &["--json"]).json();
+    assert_eq!(number(&result["test_accuracy"]), 1.0, "{result}");
+    assert_eq!(number(&place.run(&["eval", "words-001", "--json"]).json()["test_accuracy"]), 1.0);
+    place.write("new.txt", "a lovely film\nwhat an awful , grim thing\n");
+    let said = place.run(&["predict", "words-001", "new.txt", "--json"]).json();
+    assert_eq!((&said["predictions"][0]["class"], &said["predictions"][1]["class"]), (&"good".into(), &"bad".into()));
+    place.write("x/odd.tsv", "label\tcontent\nugly\tthe film\n");
+    let odd = ["--set", "data.text.validation=odd.tsv"];
+    place.train("words.toml", "x", &odd).fails(1, &["odd.tsv: line 2, column `label`: found `ugly`"]);
+    place.train("words.toml", "x", &["--set", "data.text.text=[\"words\"]"]).fails(1, &["no column `words`"]);
+    place.run(&["predict", "words-001", "new.txt", "--resize"]).fails(1, &["for pictures"]);
+}
+
+#[test]
+fn every_optimizer_of_the_library_trains() {
+    let place = Place::new();
+    let optimizers = gradus::train::OptimizerConfig::NAMES;
+    assert_eq!(optimizers.len(), 13);
+    for name in optimizers {
+        let optimizer = format!("optimizer.name={name}");
+        let ran = place.quick(&["--set", &optimizer, "--set", "training.max_steps=3", "--json"]);
+        assert!(number(&ran.json()["test_loss"]).is_finite(), "{name}");
+    }
+}

@@ -1,0 +1,67 @@
+//! What is said of a model that foretells numbers.
+
+use crate::error::{Result, TrainError};
+use crate::metrics::Regression;
+use crate::plots::Lines;
+use crate::run_dir::RunDir;
+use serde_json::{Value, json};
+use std::path::{Path, PathBuf};
+
+/// Points of a picture at most.
+const SHOWN: usize = 400;
+
+/// The measurements of a model on test examples, in the unit of the target.
+pub struct MeasuredNumbers {
+    /// Mean loss of an example.
+    pub loss: f64,
+    /// True and foretold numbers.
+    pub numbers: Regression,
+    /// What is foretold.
+    pub target: String,
+}
+
+impl MeasuredNumbers {
+    /// Everything as one JSON object.
+    pub fn to_json(&self) -> Value {
+        let scores = self.numbers.scores();
+        json!({
+            "target": self.target,
+            "test_loss": self.loss,
+            "examples": self.numbers.examples(),
+            "mse": scores.mse,
+            "mae": scores.mae,
+            "r2": scores.r2,
+        })
+    }
+
+    /// The truth and what was foretold, in the order of the truth (of some examples, evenly taken, if there are many).
+    pub fn svg(&self, title: &str) -> String {
+        let n = &self.numbers;
+        let mut pairs: Vec<(f64, f64)> = n.truth().iter().copied().zip(n.predicted().iter().copied()).collect();
+        pairs.sort_by(|a, b| a.0.total_cmp(&b.0));
+        let pairs: Vec<(f64, f64)> = pairs.iter().step_by(pairs.len().div_ceil(SHOWN).max(1)).copied().collect();
+        let line = |of: fn(&(f64, f64)) -> f64| pairs.iter().enumerate().map(|(i, p)| (i as f64, of(p))).collect();
+        let scores = n.scores();
+        Lines {
+            title: &format!("{title}: {}", self.target),
+            subtitle: &format!("MAE {:.6}, R2 {:.4}; examples in the order of the truth", scores.mae, scores.r2),
+            axes: ["example", &self.target],
+            series: vec![("foretold".into(), line(|p| p.1)), ("truth".into(), line(|p| p.0))],
+            ends: None,
+            log_x: false,
+            diagonal: false,
+        }
+        .svg()
+    }
+
+    /// Draws the picture into `dir`, and says which files there are.
+    ///
+    /// # Errors
+    /// If the directory or the file cannot be written.
+    pub fn pictures(&self, title: &str, dir: &Path) -> Result<Vec<PathBuf>> {
+        std::fs::create_dir_all(dir).map_err(TrainError::io("create the directory", dir))?;
+        let dir = RunDir::open(dir)?;
+        dir.write("numbers.svg", self.svg(title))?;
+        Ok(vec![dir.file("numbers.svg")])
+    }
+}

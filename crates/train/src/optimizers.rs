@@ -1,0 +1,251 @@
+//! The optimisers of a recipe and their settings, with PyTorch's names and defaults. `Lbfgs` alone is not among them:
+//! it evaluates the loss several times in a step, and on all examples rather than a batch.
+
+use gradus_nn::optim::{
+    ASGD, Adadelta, Adagrad, Adam, AdamW, Adamax, Lamb, Lion, NAdam, Optimizer, RAdam, RMSprop, Rprop, Sgd,
+};
+use gradus_tensor::Tensor;
+use serde::{Deserialize, Serialize};
+use toml::{Table, Value};
+
+/// Structs of settings with their defaults.
+macro_rules! settings {
+    ($($name:ident $what:literal { $($field:ident: $type:ty = $default:expr, $doc:literal;)* })*) => {$(
+        #[doc = $what]
+        #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+        #[serde(deny_unknown_fields, default)]
+        pub struct $name {
+            $(#[doc = $doc] pub $field: $type,)*
+        }
+
+        impl Default for $name {
+            fn default() -> Self {
+                $name { $($field: $default),* }
+            }
+        }
+    )*};
+}
+
+settings! {
+    SgdConfig "Settings of SGD." {
+        lr: f64 = 0.01, "Learning rate.";
+        momentum: f64 = 0.0, "Momentum.";
+        dampening: f64 = 0.0, "The part of a gradient that momentum leaves out.";
+        nesterov: bool = false, "Nesterov's form of momentum.";
+        weight_decay: f64 = 0.0, "L2 penalty.";
+    }
+    AdamConfig "Settings of Adam and AdamW." {
+        lr: f64 = 1e-3, "Learning rate.";
+        betas: [f64; 2] = [0.9, 0.999], "Decay rates of the two moments.";
+        eps: f64 = 1e-8, "Added to the denominator.";
+        amsgrad: bool = false, "Divide by the largest second moment so far.";
+        weight_decay: f64 = 0.0, "Weight decay.";
+    }
+    AdamaxConfig "Settings of Adamax." {
+        lr: f64 = 2e-3, "Learning rate.";
+        betas: [f64; 2] = [0.9, 0.999], "Decay rates of the two moments.";
+        eps: f64 = 1e-8, "Added to the denominator.";
+        weight_decay: f64 = 0.0, "L2 penalty.";
+    }
+    NAdamConfig "Settings of NAdam." {
+        lr: f64 = 2e-3, "Learning rate.";
+        betas: [f64; 2] = [0.9, 0.999], "Decay rates of the two moments.";
+        eps: f64 = 1e-8, "Added to the denominator.";
+        momentum_decay: f64 = 4e-3, "How fast the momentum falls.";
+        weight_decay: f64 = 0.0, "L2 penalty.";
+    }
+    RAdamConfig "Settings of RAdam." {
+        lr: f64 = 1e-3, "Learning rate.";
+        betas: [f64; 2] = [0.9, 0.999], "Decay rates of the two moments.";
+        eps: f64 = 1e-8, "Added to the denominator.";
+        weight_decay: f64 = 0.0, "L2 penalty.";
+    }
+    LambConfig "Settings of LAMB." {
+        lr: f64 = 1e-3, "Learning rate.";
+        betas: [f64; 2] = [0.9, 0.999], "Decay rates of the two moments.";
+        eps: f64 = 1e-6, "Added to the denominator.";
+        weight_decay: f64 = 0.0, "Weight decay.";
+    }
+    LionConfig "Settings of Lion." {
+        lr: f64 = 1e-4, "Learning rate.";
+        betas: [f64; 2] = [0.9, 0.99], "Decay rates of step and momentum.";
+        weight_decay: f64 = 0.0, "Weight decay.";
+    }
+    RMSpropConfig "Settings of RMSprop." {
+        lr: f64 = 0.01, "Learning rate.";
+        alpha: f64 = 0.99, "Share of the mean square that stays in each step.";
+        eps: f64 = 1e-8, "Added to the denominator.";
+        momentum: f64 = 0.0, "Momentum.";
+        centered: bool = false, "Divide by the deviation, not by the root of the mean square.";
+        weight_decay: f64 = 0.0, "L2 penalty.";
+    }
+    AdagradConfig "Settings of Adagrad." {
+        lr: f64 = 0.01, "Learning rate.";
+        lr_decay: f64 = 0.0, "How fast the rate falls.";
+        initial_accumulator_value: f64 = 0.0, "Where the sum of squares begins.";
+        eps: f64 = 1e-10, "Added to the denominator.";
+        weight_decay: f64 = 0.0, "L2 penalty.";
+    }
+    AdadeltaConfig "Settings of Adadelta." {
+        lr: f64 = 1.0, "Learning rate.";
+        rho: f64 = 0.9, "Share of the running means that stays in each step.";
+        eps: f64 = 1e-6, "Added to the running means.";
+        weight_decay: f64 = 0.0, "L2 penalty.";
+    }
+    AsgdConfig "Settings of ASGD." {
+        lr: f64 = 0.01, "Learning rate.";
+        lambd: f64 = 1e-4, "How fast weights fall.";
+        alpha: f64 = 0.75, "The power by which the rate falls.";
+        t0: f64 = 1e6, "The step at which averaging begins.";
+        weight_decay: f64 = 0.0, "L2 penalty.";
+    }
+    RpropConfig "Settings of Rprop." {
+        lr: f64 = 0.01, "The first step.";
+        etas: [f64; 2] = [0.5, 1.2], "Factors on a step when the gradient's sign changes, and when it stays.";
+        step_sizes: [f64; 2] = [1e-6, 50.0], "The smallest and the largest step.";
+    }
+}
+
+/// The table of optimisers: variant, name, settings, their defaults here, the optimiser that they make.
+macro_rules! optimizers {
+    ($($variant:ident $name:literal $config:ident $default:expr, $what:literal, |$p:ident, $c:ident| $make:expr;)*) => {
+        /// An optimiser and its settings.
+        #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+        #[serde(tag = "name")]
+        pub enum OptimizerConfig {
+            $(#[doc = $what] #[serde(rename = $name)] $variant($config),)*
+        }
+
+        impl OptimizerConfig {
+            /// The names a recipe may use.
+            pub const NAMES: &'static [&'static str] = &[$($name),*];
+
+            /// The optimiser called `name` with its default settings.
+            pub fn by_name(name: &str) -> Option<OptimizerConfig> {
+                match name {
+                    $($name => Some(OptimizerConfig::$variant($default)),)*
+                    _ => None,
+                }
+            }
+
+            /// The base learning rate.
+            pub fn lr(&self) -> f64 {
+                match self { $(OptimizerConfig::$variant(c) => c.lr),* }
+            }
+
+            /// The optimiser over `parameters`.
+            pub fn init(&self, parameters: Vec<Tensor>) -> Box<dyn Optimizer> {
+                match self {
+                    $(OptimizerConfig::$variant($c) => { let $p = parameters; Box::new($make) })*
+                }
+            }
+        }
+    };
+}
+
+optimizers! {
+    Sgd "sgd" SgdConfig SgdConfig::default(), "Stochastic gradient descent.", |p, c| Sgd::new(p, c.lr)
+        .momentum(c.momentum).dampening(c.dampening).nesterov(c.nesterov).weight_decay(c.weight_decay);
+    Adam "adam" AdamConfig AdamConfig::default(), "Adam.", |p, c| Adam::new(p, c.lr)
+        .betas(c.betas[0], c.betas[1]).eps(c.eps).amsgrad(c.amsgrad).weight_decay(c.weight_decay);
+    AdamW "adamw" AdamConfig AdamConfig { weight_decay: 0.01, ..AdamConfig::default() },
+        "Adam with decoupled weight decay.", |p, c| AdamW::new(p, c.lr)
+        .betas(c.betas[0], c.betas[1]).eps(c.eps).amsgrad(c.amsgrad).weight_decay(c.weight_decay);
+    Adamax "adamax" AdamaxConfig AdamaxConfig::default(), "Adam by the largest gradient.", |p, c| Adamax::new(p, c.lr)
+        .betas(c.betas[0], c.betas[1]).eps(c.eps).weight_decay(c.weight_decay);
+    NAdam "nadam" NAdamConfig NAdamConfig::default(), "Adam with Nesterov's momentum.", |p, c| NAdam::new(p, c.lr)
+        .betas(c.betas[0], c.betas[1]).eps(c.eps).momentum_decay(c.momentum_decay).weight_decay(c.weight_decay);
+    RAdam "radam" RAdamConfig RAdamConfig::default(), "Adam that warms up by itself.", |p, c| RAdam::new(p, c.lr)
+        .betas(c.betas[0], c.betas[1]).eps(c.eps).weight_decay(c.weight_decay);
+    Lamb "lamb" LambConfig LambConfig::default(), "Adam with steps by layer, for large batches.", |p, c|
+        Lamb::new(p, c.lr).betas(c.betas[0], c.betas[1]).eps(c.eps).weight_decay(c.weight_decay);
+    Lion "lion" LionConfig LionConfig::default(), "The sign of the momentum.", |p, c| Lion::new(p, c.lr)
+        .betas(c.betas[0], c.betas[1]).weight_decay(c.weight_decay);
+    RMSprop "rmsprop" RMSpropConfig RMSpropConfig::default(), "Gradients by their root mean square.", |p, c|
+        RMSprop::new(p, c.lr).alpha(c.alpha).eps(c.eps).momentum(c.momentum).centered(c.centered)
+        .weight_decay(c.weight_decay);
+    Adagrad "adagrad" AdagradConfig AdagradConfig::default(), "Gradients by the root of all their squares.", |p, c|
+        Adagrad::new(p, c.lr).lr_decay(c.lr_decay).initial_accumulator_value(c.initial_accumulator_value).eps(c.eps)
+        .weight_decay(c.weight_decay);
+    Adadelta "adadelta" AdadeltaConfig AdadeltaConfig::default(), "Steps by the sizes of the steps before.", |p, c|
+        Adadelta::new(p, c.lr).rho(c.rho).eps(c.eps).weight_decay(c.weight_decay);
+    Asgd "asgd" AsgdConfig AsgdConfig::default(), "Averaged stochastic gradient descent.", |p, c| ASGD::new(p, c.lr)
+        .lambd(c.lambd).alpha(c.alpha).t0(c.t0).weight_decay(c.weight_decay);
+    Rprop "rprop" RpropConfig RpropConfig::default(), "Steps by the signs of gradients, for whole batches.", |p, c|
+        Rprop::new(p, c.lr).etas(c.etas[0], c.etas[1]).step_sizes(c.step_sizes[0], c.step_sizes[1]);
+}
+
+impl OptimizerConfig {
+    /// Values an optimiser cannot work with.
+    pub(crate) fn check(&self) -> Result<(), String> {
+        let Ok(Value::Table(settings)) = Value::try_from(self) else { unreachable!("settings are a table") };
+        let nesterov = settings.get("nesterov").and_then(Value::as_bool).unwrap_or(false);
+        for (key, value) in &settings {
+            let numbers: Vec<f64> = match value {
+                Value::Array(list) => list.iter().filter_map(Value::as_float).collect(),
+                other => other.as_float().into_iter().collect(),
+            };
+            let (rule, fits): (&str, &dyn Fn(f64) -> bool) = match key.as_str() {
+                "lr" => ("above 0 and finite", &|x| x > 0.0 && x.is_finite()),
+                "momentum" if nesterov => ("above 0 with `nesterov`, and below 1", &|x| x > 0.0 && x < 1.0),
+                "momentum" | "betas" | "rho" => ("at least 0 and below 1", &|x| (0.0..1.0).contains(&x)),
+                "alpha" | "dampening" => ("at least 0 and at most 1", &|x| (0.0..=1.0).contains(&x)),
+                "etas" | "step_sizes" => ("above 0 and finite", &|x| x > 0.0 && x.is_finite()),
+                "eps" | "weight_decay" => ("at least 0", &|x| x >= 0.0 && x.is_finite()),
+                _ => ("at least 0 and finite", &|x| x >= 0.0 && x.is_finite()),
+            };
+            if let Some(wrong) = numbers.into_iter().find(|x| !fits(*x)) {
+                return Err(format!("setting `optimizer.{key}`: must be {rule}, got {wrong}"));
+            }
+        }
+        ascending(&settings, "etas", 1.0).and_then(|()| ascending(&settings, "step_sizes", 0.0))
+    }
+}
+
+/// The first of two below the second, on both sides of `middle` if that is not 0.
+fn ascending(settings: &Table, key: &str, middle: f64) -> Result<(), String> {
+    let pair: Vec<f64> =
+        settings.get(key).and_then(Value::as_array).into_iter().flatten().filter_map(Value::as_float).collect();
+    let [low, high] = pair[..] else { return Ok(()) };
+    match low <= high && (middle == 0.0 || (low < middle && middle < high)) {
+        true => Ok(()),
+        false if middle == 0.0 => Err(format!("setting `optimizer.{key}`: must ascend, got {low} and {high}")),
+        false => Err(format!("setting `optimizer.{key}`: must lie on both sides of {middle}, got {low} and {high}")),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_optimizer_lowers_a_loss_by_its_default_settings() {
+        for name in OptimizerConfig::NAMES {
+            let config = OptimizerConfig::by_name(name).unwrap();
+            assert_eq!(config.check(), Ok(()), "{name}");
+            let w = Tensor::full([3], 2.0).requires_grad_(true);
+            let mut optimizer = config.init(vec![w.clone()]);
+            assert_eq!(optimizer.lr(), config.lr());
+            for _ in 0..50 {
+                optimizer.zero_grad();
+                w.square().sum().backward();
+                optimizer.step();
+            }
+            assert!(w.square().sum().item() < 12.0, "{name}: {}", w.square().sum().item());
+        }
+    }
+
+    #[test]
+    fn settings_out_of_their_ranges_are_named() {
+        let error = |name: &str, text: &str| {
+            let mut table: Table = toml::from_str(text).unwrap();
+            table.insert("name".into(), name.into());
+            Value::Table(table).try_into::<OptimizerConfig>().unwrap().check().unwrap_err()
+        };
+        assert!(error("rprop", "etas = [0.5, 0.9]").contains("`optimizer.etas`: must lie on both sides of 1"));
+        assert!(error("rprop", "step_sizes = [3.0, 2.0]").contains("must ascend, got 3 and 2"));
+        assert!(error("sgd", "nesterov = true").contains("`optimizer.momentum`: must be above 0 with `nesterov`"));
+        assert!(error("rmsprop", "alpha = 1.5").contains("`optimizer.alpha`: must be at least 0 and at most 1"));
+        assert!(error("nadam", "momentum_decay = -1.0").contains("`optimizer.momentum_decay`: must be at least 0"));
+    }
+}
