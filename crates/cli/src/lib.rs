@@ -3,6 +3,8 @@
 mod args;
 mod bench;
 mod commands;
+mod list;
+mod summary;
 mod table;
 
 use args::{Cli, Command};
@@ -28,8 +30,8 @@ pub fn main() -> ExitCode {
         Command::Train(args) => commands::train(args),
         Command::Eval(args) => commands::eval(args),
         Command::Predict(args) => commands::predict(args),
-        Command::Summary(args) => commands::summary(args),
-        Command::List(args) => commands::list(args),
+        Command::Summary(args) => summary::summary(args),
+        Command::List(args) => list::list(args),
         Command::Bench(args) => bench::bench(args),
     };
     match result {
