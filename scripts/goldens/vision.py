@@ -2,7 +2,8 @@
 
     python scripts/goldens/vision.py        (needs torch and torchvision; made with torch 2.15)
 
-writes crates/models/tests/goldens/vision.json, one case a line, read by crates/models/tests/vision/golden.rs:
+writes crates/models/tests/goldens/vision.json, one case a line, and fpn.json beside it, both read by
+crates/models/tests/vision/golden.rs:
 the architecture in the registry's terms, names and shapes of the state dict, the output in use, and of one step in
 training the loss, the gradients and the running statistics. Inputs and parameters follow from a hash (`number`), so that
 they need not be stored. Of each gradient and buffer there are the norm and a weighted sum; of the first and last weight
@@ -22,6 +23,8 @@ import torch.nn.functional as F
 import torchvision.models as zoo
 from torch import nn
 from torchvision.models.resnet import BasicBlock, Bottleneck, ResNet
+from torchvision.ops import FeaturePyramidNetwork
+from torchvision.ops.feature_pyramid_network import LastLevelMaxPool
 
 from common import ROOT, weight_like
 
@@ -187,9 +190,29 @@ def inception():
         case({"name": "inception_v3", **config}, model, (4, 3, 139, 139))
 
 
+def fpn():
+    """A feature pyramid over maps of odd sizes: parts of its maps, and the gradients of the sum of their mean squares."""
+    shapes = [(2, 6, 19, 13), (2, 8, 10, 7), (2, 10, 5, 4), (2, 12, 3, 2)]
+    model = FeaturePyramidNetwork([s[1] for s in shapes], 7, extra_blocks=LastLevelMaxPool()).double()
+    state = {n: value(k, n, tuple(t.shape)) for k, (n, t) in enumerate(model.state_dict().items())}
+    model.load_state_dict(state)
+    maps = model({str(i): number((1 << 20) + i, s) for i, s in enumerate(shapes)}).values()
+    sum(m.square().mean() for m in maps).backward()
+    result = {
+        "inputs": shapes,
+        "out_channels": 7,
+        "state": [" ".join([n, *map(str, t.shape)]) for n, t in state.items()],
+        "outputs": [{"shape": list(m.shape), "some": some(m)} for m in maps],
+        "gradients": {n: digest(p.grad) for n, p in model.named_parameters()},
+    }
+    path = ROOT / "crates/models/tests/goldens/fpn.json"
+    path.write_text(json.dumps(result, separators=(",", ":")) + "\n")
+    print("fpn", [list(m.shape) for m in maps])
+
+
 if __name__ == "__main__":
     torch.manual_seed(0)
-    classic(), residual(), others(), inception()
+    fpn(), classic(), residual(), others(), inception()
     path = ROOT / "crates/models/tests/goldens/vision.json"
     path.parent.mkdir(parents=True, exist_ok=True)
     lines = ",\n".join(json.dumps(c, separators=(",", ":")) for c in CASES)

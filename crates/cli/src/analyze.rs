@@ -16,7 +16,10 @@ pub(crate) fn analyze(args: &AnalyzeArgs) -> Result<ExitCode> {
         return Ok(ExitCode::SUCCESS);
     };
     let trained = open(run)?;
-    let measured = trained.evaluate(args.data.as_deref())?;
+    let options = EvaluateOptions { data: args.data.clone(), ..EvaluateOptions::default() };
+    let Evaluation::Classes(measured) = trained.evaluate(&options)? else {
+        return Err(TrainError::Input(format!("{} foretells numbers; an analysis needs classes", run.display())));
+    };
     let dir = match (&args.out, trained.checkpoint.parent()) {
         (Some(dir), _) => dir.clone(),
         (None, parent) => parent.unwrap_or_else(|| std::path::Path::new(".")).join("analysis"),

@@ -182,18 +182,62 @@ pub(crate) struct PredictArgs {
 
 #[derive(Debug, Args)]
 pub(crate) struct SummaryArgs {
-    /// A model's name (see `gradus list`)
-    pub(crate) model: String,
+    /// A model's name (see `gradus list models`), or several to compare
+    #[arg(required = true)]
+    pub(crate) models: Vec<String>,
+    /// The shape of one input, such as 3x224x224 (the model's own)
+    #[arg(long, value_name = "CxHxW", value_parser = extents)]
+    pub(crate) input: Option<Extents>,
+    /// Print the graph of a model's layers instead
+    #[arg(long, value_name = "FORM")]
+    pub(crate) graph: Option<GraphForm>,
+    /// Print one JSON object on standard output
+    #[arg(long, conflicts_with = "graph")]
+    pub(crate) json: bool,
+}
+
+/// The shape of one input.
+#[derive(Clone, Debug)]
+pub(crate) struct Extents(pub(crate) Vec<usize>);
+
+fn extents(text: &str) -> Result<Extents, String> {
+    let all: Result<Vec<usize>, _> = text.split('x').map(str::parse).collect();
+    match all {
+        Ok(all) if all.len() <= 7 && all.iter().all(|n| (1..=65_536).contains(n)) => Ok(Extents(all)),
+        _ => Err("it is a shape such as 3x224x224, channels first".to_string()),
+    }
+}
+
+#[derive(Clone, Copy, Debug, ValueEnum)]
+pub(crate) enum GraphForm {
+    /// A line for each layer
+    Text,
+    /// Graphviz' language
+    Dot,
+    /// A picture
+    Svg,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct ListArgs {
+    /// Only these
+    pub(crate) section: Option<Section>,
     /// Print one JSON object on standard output
     #[arg(long)]
     pub(crate) json: bool,
 }
 
-#[derive(Debug, Args)]
-pub(crate) struct ListArgs {
-    /// Print one JSON object on standard output
-    #[arg(long)]
-    pub(crate) json: bool,
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub(crate) enum Section {
+    /// What can be trained by name
+    Recipes,
+    /// Networks, with their parameters and multiply-accumulates
+    Models,
+    /// What there is to learn from
+    #[value(alias = "datasets")]
+    Data,
+    /// What files a recipe may learn from
+    Sources,
 }
 
 #[derive(Debug, Args)]

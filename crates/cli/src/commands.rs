@@ -1,12 +1,12 @@
 //! What each command does.
 
 use crate::INTERRUPTED;
-use crate::args::{EvalArgs, ListArgs, PredictArgs, SummaryArgs, TrainArgs};
-use crate::table::{table, thousands};
+use crate::args::{EvalArgs, PredictArgs, TrainArgs};
+use crate::table::table;
 use gradus_train::metrics::{Average, ClassRow};
 use gradus_train::{
-    Choice, EvaluateOptions, Evaluation, Fit, Measured, MeasuredNumbers, RECIPES, Recipe, Result, Robustness, SOURCES,
-    TrainError, Trained, did_you_mean, predict_files, run::Summary, run::Watch,
+    Choice, EvaluateOptions, Evaluation, Fit, Measured, MeasuredNumbers, Recipe, Result, Robustness, TrainError,
+    Trained, did_you_mean, predict_files, run::Summary, run::Watch,
 };
 use serde_json::{Value, json};
 use std::io::Write;
@@ -300,72 +300,6 @@ fn place_of(run: &Path) -> Result<PathBuf> {
             Err(TrainError::Input(format!("no run `{}`{hint}", run.display())))
         }
     }
-}
-
-pub(crate) fn summary(args: &SummaryArgs) -> Result<ExitCode> {
-    let row = gradus_models::find(&args.model).map_err(|e| {
-        let names = gradus_models::MODELS.iter().map(|m| m.name);
-        TrainError::Recipe(format!("{e}{}", did_you_mean(&args.model, names)))
-    })?;
-    let model = row.build(&row.default_architecture().config).map_err(|e| TrainError::Recipe(e.to_string()))?;
-    let layers = gradus_models::layers(&*model, row.input);
-    let total = model.num_parameters();
-    if args.json {
-        let layers: Vec<Value> = layers
-            .iter()
-            .map(|l| json!({ "layer": l.path, "kind": l.kind, "output": l.output[..], "parameters": l.parameters }))
-            .collect();
-        print_json(&json!({ "model": row.name, "input": row.input, "layers": layers, "parameters": total }));
-        return Ok(ExitCode::SUCCESS);
-    }
-    let count = |n: usize| if n > 0 { thousands(n) } else { String::new() };
-    let rows: Vec<Vec<String>> = layers
-        .iter()
-        .map(|l| vec![l.path.clone(), l.kind.to_string(), l.output.to_string(), count(l.parameters)])
-        .collect();
-    print(&format!(
-        "{}: {}\n\n{}\n{} parameters ({} of f32); shapes for one input of {:?}\n",
-        row.name,
-        row.description,
-        table(&["layer", "kind", "output", "parameters"], &rows, &[3]),
-        thousands(total),
-        bytes(4 * total),
-        row.input
-    ));
-    Ok(ExitCode::SUCCESS)
-}
-
-fn bytes(n: usize) -> String {
-    match n {
-        0..1024 => format!("{n} B"),
-        1024..1_048_576 => format!("{:.1} KiB", n as f64 / 1024.0),
-        _ => format!("{:.1} MiB", n as f64 / 1_048_576.0),
-    }
-}
-
-pub(crate) fn list(args: &ListArgs) -> Result<ExitCode> {
-    let recipes: Vec<Recipe> =
-        RECIPES.iter().map(|(name, _)| Recipe::load(name, &[] as &[&str])).collect::<Result<_>>()?;
-    let recipes: Vec<(&str, &str)> = recipes.iter().map(|r| (r.name.as_str(), r.description.as_str())).collect();
-    let models: Vec<(&str, &str)> = gradus_models::MODELS.iter().map(|m| (m.name, m.description)).collect();
-    let datasets: Vec<(&str, &str)> = gradus_data::DATASETS.iter().map(|d| (d.name, d.description)).collect();
-    let sections = [("recipes", recipes), ("models", models), ("data sets", datasets), ("sources", SOURCES.to_vec())];
-    if args.json {
-        let object = sections.iter().map(|(title, rows)| {
-            let rows: Vec<Value> = rows.iter().map(|(n, d)| json!({ "name": n, "description": d })).collect();
-            (title.replace(' ', "_"), Value::Array(rows))
-        });
-        print_json(&Value::Object(object.collect()));
-        return Ok(ExitCode::SUCCESS);
-    }
-    let width = sections.iter().flat_map(|(_, rows)| rows).map(|(n, _)| n.len()).max().unwrap_or(0);
-    for (title, rows) in &sections {
-        print(&format!("{title}\n"));
-        for (name, description) in rows {
-            print(&format!("  {name:<width$}  {description}\n"));
-        }
-    }
-    Ok(ExitCode::SUCCESS)
 }
 
 pub(crate) fn print_json(value: &Value) {

@@ -5,7 +5,9 @@ mod args;
 mod bench;
 mod commands;
 mod data;
+mod list;
 mod runs;
+mod summary;
 mod table;
 
 use args::{Cli, Command};
@@ -33,8 +35,8 @@ pub fn main() -> ExitCode {
         Command::Analyze(args) => analyze::analyze(args),
         Command::Predict(args) => commands::predict(args),
         Command::Runs(args) => runs::runs(args),
-        Command::Summary(args) => commands::summary(args),
-        Command::List(args) => commands::list(args),
+        Command::Summary(args) => summary::summary(args),
+        Command::List(args) => list::list(args),
         Command::Data(args) => data::data(args),
         Command::Bench(args) => bench::bench(args),
     };

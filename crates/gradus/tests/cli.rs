@@ -369,6 +369,32 @@ fn list_and_summary_come_from_the_registries() {
 }
 
 #[test]
+fn a_summary_counts_what_layers_cost_and_compares_models() {
+    let place = Place::new();
+    let json = place.run(&["summary", "lenet5", "--json"]).json();
+    let conv = &json["layers"][1];
+    assert_eq!((&conv["layer"], &conv["weights"], &conv["biases"]), (&"features.0".into(), &150.into(), &6.into()));
+    assert_eq!(conv["macs"], 25 * 6 * 28 * 28);
+    assert_eq!(conv["receptive_field"], serde_json::json!([5.0, 5.0]));
+    assert_eq!(json["flops"].as_u64(), json["macs"].as_u64().map(|n| 2 * n));
+    let other = place.run(&["summary", "resnet20_cifar", "--input", "3x64x48"]);
+    assert!(other.stdout.contains("[1, 64, 16, 12]") && other.stdout.contains('*'), "{}", other.stdout);
+    let several = place.run(&["summary", "resnet20_cifar", "resnet56_cifar"]);
+    assert!(several.stdout.contains("853,018") && several.stdout.contains("269,722"), "{}", several.stdout);
+    let dot = place.run(&["summary", "lenet5", "--graph", "dot"]);
+    assert!(dot.stdout.starts_with("digraph"), "{}", dot.stdout);
+    place.run(&["summary", "alexnet", "--input", "3x32x32"]).fails(2, &["alexnet", "at least 63x63", "features.12"]);
+    place.run(&["summary", "alexnet", "--input", "1x64x64"]).fails(2, &["3 channels"]);
+    place.run(&["summary", "lenet5", "--input", "28"]).fails(2, &["lenet5"]);
+    place.run(&["summary", "lenet5", "--input", "3 224"]).fails(2, &["3x224x224"]);
+    let list = place.run(&["list", "models"]);
+    assert!(list.stdout.contains("25.6 M") && !list.stdout.contains("recipes\n"), "{}", list.stdout);
+    let models = place.run(&["list", "models", "--json"]).json();
+    let resnet = models["models"].as_array().unwrap().iter().find(|m| m["name"] == "resnet50").unwrap().clone();
+    assert_eq!((&resnet["parameters"], &resnet["macs"]), (&25_557_032.into(), &4_089_184_256u64.into()));
+}
+
+#[test]
 fn an_unknown_recipe_is_a_usage_error_with_the_nearest_name() {
     let place = Place::new();
     place.run(&["train", "digit"]).fails(2, &["`digit`", "did you mean `digits`?", "mnist-mlp"]);

@@ -3,6 +3,7 @@
 use crate::ModelConfig;
 use crate::common::{Needs, check_dropout, check_factor, scaled};
 use crate::registry::check_width;
+use crate::window::Pool;
 use gradus_nn::{
     AdaptiveAvgPool2d, Conv2d, Dropout, Forward, Linear, MaxPool2d, Module, ReLU, Scope, Sequential, sequential,
 };
@@ -45,7 +46,7 @@ impl ModelConfig for AlexNetConfig {
 
     fn init(&self) -> AlexNet {
         let [a, b, c, d, hidden] = [64, 192, 384, 256, 4096].map(|n| scaled(n, self.width_mult));
-        let pool = || MaxPool2d::new(3).stride(2);
+        let pool = || Pool(MaxPool2d::new(3).stride(2));
         AlexNet {
             features: sequential![
                 Conv2d::new(self.in_channels, a, 11).stride(4).padding(2),

@@ -3,6 +3,7 @@
 use crate::ModelConfig;
 use crate::common::{Needs, check_dropout};
 use crate::registry::check_width;
+use crate::window::Pool;
 use gradus_nn::{
     AvgPool2d, Conv2d, Dropout, Flatten, Forward, GELU, Linear, Module, ReLU, Scope, Sequential, Sigmoid, Tanh,
     sequential,
@@ -170,10 +171,10 @@ impl ModelConfig for LeNet5Config {
         let g = self.activation;
         let mut features = sequential![Conv2d::new(self.in_channels, 6, 5).padding(2)];
         g.push(&mut features);
-        features.push(AvgPool2d::new(2));
+        features.push(Pool(AvgPool2d::new(2)));
         features.push(Conv2d::new(6, 16, 5));
         g.push(&mut features);
-        features.push(AvgPool2d::new(2));
+        features.push(Pool(AvgPool2d::new(2)));
         let mut classifier = sequential![Linear::new(16 * 5 * 5, 120)];
         g.push(&mut classifier);
         classifier.push(Linear::new(120, 84));

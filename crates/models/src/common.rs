@@ -1,5 +1,6 @@
 //! What the vision models share: what they take, blocks, initial values.
 
+use crate::window::Pool;
 use gradus_nn::{BatchNorm2d, Conv2d, Forward, MaxPool2d, Module, Scope, init};
 use gradus_tensor::{PadMode, Tensor, fail};
 
@@ -150,7 +151,7 @@ pub(crate) fn transformed(x: &Tensor) -> Tensor {
 #[derive(Module)]
 pub(crate) struct PadChannels {
     pub to: usize,
-    pub every: MaxPool2d,
+    pub every: Pool<MaxPool2d>,
 }
 
 impl Forward for PadChannels {

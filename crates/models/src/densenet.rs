@@ -3,6 +3,7 @@
 use crate::ModelConfig;
 use crate::common::{Begin, Needs, begin, check_dropout};
 use crate::registry::check_width;
+use crate::window::Pool;
 use gradus_nn::init::Fan;
 use gradus_nn::{AvgPool2d, BatchNorm2d, Conv2d, Dropout, Forward, Linear, MaxPool2d, Module, ReLU, Scope, Sequential};
 use gradus_tensor::Tensor;
@@ -109,7 +110,7 @@ impl ModelConfig for DenseNetConfig {
             features.push_named("conv0", stem(7, 2, 3).bias(false));
             features.push_named("norm0", BatchNorm2d::new(channels));
             features.push_named("relu0", ReLU);
-            features.push_named("pool0", MaxPool2d::new(3).stride(2).padding(1));
+            features.push_named("pool0", Pool(MaxPool2d::new(3).stride(2).padding(1)));
         } else {
             features.push_named("conv0", stem(3, 1, 1).bias(false));
         }
@@ -126,7 +127,7 @@ impl ModelConfig for DenseNetConfig {
                 transition.push_named("norm", BatchNorm2d::new(channels));
                 transition.push_named("relu", ReLU);
                 transition.push_named("conv", Conv2d::new(channels, half, 1).bias(false));
-                transition.push_named("pool", AvgPool2d::new(2));
+                transition.push_named("pool", Pool(AvgPool2d::new(2)));
                 features.push_named(&format!("transition{}", i + 1), transition);
                 channels = half;
             }

@@ -2,6 +2,7 @@
 
 use crate::ModelConfig;
 use crate::registry::check_width;
+use crate::window::Pool;
 use gradus_nn::{BatchNorm2d, Conv2d, Dropout, Forward, Linear, MaxPool2d, Module};
 use gradus_tensor::Tensor;
 use serde::{Deserialize, Serialize};
@@ -46,7 +47,7 @@ impl ModelConfig for DigitsCnnConfig {
             bn2: BatchNorm2d::new(b),
             conv3: conv(b, c),
             bn3: BatchNorm2d::new(c),
-            pool: MaxPool2d::new(2),
+            pool: Pool(MaxPool2d::new(2)),
             fc1: Linear::new(c * 2 * 2, self.hidden),
             dropout: Dropout::new(self.dropout),
             fc2: Linear::new(self.hidden, 10),
@@ -66,7 +67,7 @@ pub struct DigitsCnn {
     bn2: BatchNorm2d,
     conv3: Conv2d,
     bn3: BatchNorm2d,
-    pool: MaxPool2d,
+    pool: Pool<MaxPool2d>,
     fc1: Linear,
     dropout: Dropout,
     fc2: Linear,

@@ -4,6 +4,7 @@ use crate::ModelConfig;
 use crate::common::{Begin, Needs, begin, check_dropout};
 use crate::registry::check_width;
 use crate::vgg::{check_stages, stages};
+use crate::window::Pool;
 use gradus_nn::init::Fan;
 use gradus_nn::{Conv2d, ConvTranspose2d, Dropout2d, Forward, MaxPool2d, Module, ReLU, Scope, Sequential, init};
 use gradus_tensor::{Tensor, no_grad};
@@ -84,7 +85,7 @@ impl ModelConfig for FcnConfig {
                 features.push(ReLU);
                 from = to;
             }
-            features.push(MaxPool2d::new(2).ceil_mode(true));
+            features.push(Pool(MaxPool2d::new(2).ceil_mode(true)));
             taps.push((features.len(), from));
         }
         let (classes, hidden) = (self.num_classes, self.hidden);

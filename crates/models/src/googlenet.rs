@@ -3,6 +3,7 @@
 use crate::ModelConfig;
 use crate::common::{BasicConv2d, Begin, Needs, begin, check_dropout, check_factor, scaled, transformed};
 use crate::registry::check_width;
+use crate::window::Pool;
 use gradus_nn::{Conv2d, Dropout, Forward, Linear, MaxPool2d, Module, Scope, Sequential, sequential};
 use gradus_tensor::Tensor;
 use serde::{Deserialize, Serialize};
@@ -91,7 +92,7 @@ impl ModelConfig for GoogLeNetConfig {
         let (inception4d, inception4e, inception5a, inception5b) = (next(), next(), next(), next());
         drop(blocks);
         let aux = |channels| self.aux_logits.then(|| InceptionAux::new(channels, self));
-        let pool = |kernel: usize| MaxPool2d::new(kernel).stride(2).ceil_mode(true);
+        let pool = |kernel: usize| Pool(MaxPool2d::new(kernel).stride(2).ceil_mode(true));
         let model = GoogLeNet {
             conv1: BasicConv2d::around(conv(self.in_channels, a, 7).stride(2)),
             maxpool1: pool(3),
@@ -141,7 +142,7 @@ impl Inception {
             branch2: sequential![conv(from, reduce3, 1), conv(reduce3, three, 3)],
             // The paper has 5x5 here; torchvision's published weights are for 3x3.
             branch3: sequential![conv(from, reduce5, 1), conv(reduce5, five, 3)],
-            branch4: sequential![MaxPool2d::new(3).stride(1).padding(1).ceil_mode(true), conv(from, pool, 1)],
+            branch4: sequential![Pool(MaxPool2d::new(3).stride(1).padding(1).ceil_mode(true)), conv(from, pool, 1)],
             out_channels: one + three + five + pool,
             scope: Scope::default(),
         }
@@ -215,19 +216,19 @@ impl Forward for InceptionAux {
 #[derive(Module)]
 pub struct GoogLeNet {
     conv1: BasicConv2d,
-    maxpool1: MaxPool2d,
+    maxpool1: Pool<MaxPool2d>,
     conv2: BasicConv2d,
     conv3: BasicConv2d,
-    maxpool2: MaxPool2d,
+    maxpool2: Pool<MaxPool2d>,
     inception3a: Inception,
     inception3b: Inception,
-    maxpool3: MaxPool2d,
+    maxpool3: Pool<MaxPool2d>,
     inception4a: Inception,
     inception4b: Inception,
     inception4c: Inception,
     inception4d: Inception,
     inception4e: Inception,
-    maxpool4: MaxPool2d,
+    maxpool4: Pool<MaxPool2d>,
     inception5a: Inception,
     inception5b: Inception,
     aux1: Option<InceptionAux>,

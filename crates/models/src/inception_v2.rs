@@ -4,6 +4,7 @@ use crate::ModelConfig;
 use crate::common::{BasicConv2d, Begin, Needs, begin, check_dropout, check_factor, scaled};
 use crate::mixed::{Mixed, Plan, Pooled, chain, same};
 use crate::registry::check_width;
+use crate::window::Pool;
 use gradus_nn::{Conv2d, Dropout, Forward, Linear, MaxPool2d, Module, Scope, Sequential, sequential};
 use gradus_tensor::Tensor;
 use serde::{Deserialize, Serialize};
@@ -78,7 +79,7 @@ impl ModelConfig for InceptionV2Config {
         let conv = |from, to, kernel: usize, stride: usize| {
             BasicConv2d::around(Conv2d::new(from, to, kernel).stride(stride).padding(kernel / 2))
         };
-        let pool = || MaxPool2d::new(3).stride(2).padding(1);
+        let pool = || Pool(MaxPool2d::new(3).stride(2).padding(1));
         let stem = sequential![conv(self.in_channels, a, 7, 2), pool(), conv(a, a, 1, 1), conv(a, b, 3, 1), pool()];
         let mut from = b;
         let mut blocks = Sequential::new();

@@ -4,6 +4,7 @@ use crate::ModelConfig;
 use crate::common::{BasicConv2d, Begin, Needs, begin, check_dropout, check_factor, scaled, transformed};
 use crate::mixed::{Mixed, Plan, Pooled, chain, same};
 use crate::registry::check_width;
+use crate::window::Pool;
 use gradus_nn::module::{Visitor, VisitorMut, visit_field, visit_field_mut};
 use gradus_nn::{AvgPool2d, Conv2d, Dropout, Forward, Linear, MaxPool2d, Module, Scope, init};
 use gradus_tensor::Tensor;
@@ -169,7 +170,7 @@ impl ModelConfig for InceptionV3Config {
         ];
         let model = InceptionV3 {
             stem,
-            pool: MaxPool2d::new(3).stride(2),
+            pool: Pool(MaxPool2d::new(3).stride(2)),
             mixed,
             aux: self.aux_logits.then(aux),
             dropout: Dropout::new(self.dropout),
@@ -211,7 +212,7 @@ impl ModelConfig for InceptionV3Config {
 /// ```
 pub struct InceptionV3 {
     stem: Vec<(&'static str, BasicConv2d)>,
-    pool: MaxPool2d,
+    pool: Pool<MaxPool2d>,
     mixed: Vec<(&'static str, Mixed)>,
     aux: Option<InceptionAux>,
     dropout: Dropout,

@@ -1,6 +1,7 @@
 //! The block of the later Inception nets: branches of convolutions and a pool, side by side.
 
 use crate::common::{BasicConv2d, scaled};
+use crate::window::Pool;
 use gradus_nn::module::{Visitor, VisitorMut, visit_field, visit_field_mut};
 use gradus_nn::{AvgPool2d, Conv2d, Forward, MaxPool2d, Module};
 use gradus_tensor::Tensor;
@@ -76,9 +77,9 @@ impl Mixed {
             Pooled::Max => from,
         };
         let pool: Box<dyn Forward> = match pooled {
-            Pooled::Mean(_) => Box::new(AvgPool2d::new(3).stride(1).padding(1)),
-            Pooled::MaxKept(_) => Box::new(MaxPool2d::new(3).stride(1).padding(1)),
-            Pooled::Max => Box::new(MaxPool2d::new(3).stride(2).padding(padding)),
+            Pooled::Mean(_) => Box::new(Pool(AvgPool2d::new(3).stride(1).padding(1))),
+            Pooled::MaxKept(_) => Box::new(Pool(MaxPool2d::new(3).stride(1).padding(1))),
+            Pooled::Max => Box::new(Pool(MaxPool2d::new(3).stride(2).padding(padding))),
         };
         Mixed { branches, projection, pool, out_channels }
     }

@@ -2,6 +2,7 @@
 
 use crate::ModelConfig;
 use crate::registry::check_width;
+use crate::window::Pool;
 use gradus_nn::{Conv2d, Forward, Linear, MaxPool2d, Module};
 use gradus_tensor::Tensor;
 use serde::{Deserialize, Serialize};
@@ -35,7 +36,7 @@ impl ModelConfig for MnistCnnConfig {
         MnistCnn {
             conv1: Conv2d::new(1, a, 3).padding(1),
             conv2: Conv2d::new(a, b, 3).padding(1),
-            pool: MaxPool2d::new(2),
+            pool: Pool(MaxPool2d::new(2)),
             fc1: Linear::new(b * 7 * 7, self.hidden),
             fc2: Linear::new(self.hidden, 10),
         }
@@ -50,7 +51,7 @@ impl ModelConfig for MnistCnnConfig {
 pub struct MnistCnn {
     conv1: Conv2d,
     conv2: Conv2d,
-    pool: MaxPool2d,
+    pool: Pool<MaxPool2d>,
     fc1: Linear,
     fc2: Linear,
 }

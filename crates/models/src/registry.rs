@@ -1,6 +1,7 @@
 //! The table of models, and building one from its stored description.
 
 use crate::common::Needs;
+use crate::names::did_you_mean;
 use crate::{
     AlexNetConfig, CapsNetConfig, DenseNetConfig, DigitsCnnConfig, EncoderDecoderConfig, FcnConfig, GoogLeNetConfig,
     InceptionV2Config, InceptionV3Config, LeNet5Config, MlpConfig, MnistCnnConfig, MnistMlpConfig, MobileNetV2Config,
@@ -277,10 +278,12 @@ impl std::fmt::Display for Architecture {
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum ModelError {
     /// No row has this name.
-    #[error("there is no model `{name}`. Models: {known}")]
+    #[error("there is no model `{name}`{hint}. Models: {known}")]
     Unknown {
         /// The name that was asked for.
         name: String,
+        /// The nearest name, if one is near.
+        hint: String,
         /// Those there are.
         known: String,
     },
@@ -301,6 +304,7 @@ pub enum ModelError {
 pub fn find(name: &str) -> Result<&'static ModelRow, ModelError> {
     MODELS.iter().find(|row| row.name == name).ok_or_else(|| ModelError::Unknown {
         name: name.into(),
+        hint: did_you_mean(name, MODELS.iter().map(|row| row.name)),
         known: MODELS.iter().map(|row| row.name).collect::<Vec<_>>().join(", "),
     })
 }
@@ -331,7 +335,10 @@ mod tests {
     #[test]
     fn a_wrong_architecture_is_an_error() {
         let wrong = |json: &str| build(&serde_json::from_str(json).unwrap()).map(drop).unwrap_err().to_string();
-        assert!(wrong(r#"{"name": "vgg"}"#).starts_with("there is no model `vgg`. Models: digits-cnn"));
+        assert!(wrong(r#"{"name": "zzz"}"#).starts_with("there is no model `zzz`. Models: digits-cnn"));
+        assert!(
+            wrong(r#"{"name": "resnet05"}"#).starts_with("there is no model `resnet05` (did you mean `resnet50`?)")
+        );
         assert!(wrong(r#"{"name": "mnist-mlp", "width": 3}"#).contains("unknown field `width`"));
         assert!(
             wrong(r#"{"name": "mnist-mlp", "hidden": [128, 0]}"#)

@@ -5,6 +5,7 @@
 use crate::ModelConfig;
 use crate::common::{Begin, Needs, PadChannels, begin};
 use crate::registry::check_width;
+use crate::window::Pool;
 use gradus_nn::init::{self, Fan};
 use gradus_nn::{BatchNorm2d, Conv2d, Forward, Linear, MaxPool2d, Module, Scope, Sequential, sequential};
 use gradus_tensor::Tensor;
@@ -169,7 +170,7 @@ impl ModelConfig for ResNetConfig {
         let c = self.inplanes;
         let stem = |kernel, stride, pad| Conv2d::new(self.in_channels, c, kernel).stride(stride).padding(pad);
         let (conv1, maxpool) = match self.stem {
-            ResNetStem::Imagenet => (stem(7, 2, 3), Some(MaxPool2d::new(3).stride(2).padding(1))),
+            ResNetStem::Imagenet => (stem(7, 2, 3), Some(Pool(MaxPool2d::new(3).stride(2).padding(1)))),
             ResNetStem::Cifar => (stem(3, 1, 1), None),
         };
         let mut from = c;
@@ -222,7 +223,7 @@ impl ResNetConfig {
                 Some(Box::new(sequential![conv(from, to, 1, stride), BatchNorm2d::new(to)]))
             }
             ResNetShortcut::Padding if changes => {
-                Some(Box::new(PadChannels { to, every: MaxPool2d::new(1).stride(stride) }))
+                Some(Box::new(PadChannels { to, every: Pool(MaxPool2d::new(1).stride(stride)) }))
             }
             _ => None,
         };
@@ -306,7 +307,7 @@ impl Forward for Block {
 pub struct ResNet {
     conv1: Conv2d,
     bn1: BatchNorm2d,
-    maxpool: Option<MaxPool2d>,
+    maxpool: Option<Pool<MaxPool2d>>,
     layer1: Sequential,
     layer2: Sequential,
     layer3: Sequential,

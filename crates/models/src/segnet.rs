@@ -4,6 +4,7 @@ use crate::ModelConfig;
 use crate::common::{Begin, Needs, begin};
 use crate::registry::check_width;
 use crate::vgg::{check_stages, stages};
+use crate::window::Pool;
 use gradus_nn::init::Fan;
 use gradus_nn::{BatchNorm2d, Conv2d, Forward, MaxPool2d, MaxUnpool2d, Module, ReLU, Scope, Sequential};
 use gradus_tensor::Tensor;
@@ -76,7 +77,7 @@ impl ModelConfig for SegNetConfig {
         }
         let model = SegNet {
             encoder,
-            pool: MaxPool2d::new(2),
+            pool: Pool(MaxPool2d::new(2)),
             unpool: MaxUnpool2d::new(2),
             decoder,
             needs: self.pictures(),
@@ -111,7 +112,7 @@ impl ModelConfig for SegNetConfig {
 #[derive(Module)]
 pub struct SegNet {
     encoder: Vec<Sequential>,
-    pool: MaxPool2d,
+    pool: Pool<MaxPool2d>,
     unpool: MaxUnpool2d,
     decoder: Vec<Sequential>,
     #[module(skip)]

@@ -3,6 +3,7 @@
 use crate::ModelConfig;
 use crate::common::{Begin, Needs, begin, check_dropout, check_factor, scaled};
 use crate::registry::check_width;
+use crate::window::Pool;
 use gradus_nn::{
     AdaptiveAvgPool2d, Conv2d, Dropout, Forward, MaxPool2d, Module, ReLU, Scope, Sequential, init, sequential,
 };
@@ -85,7 +86,7 @@ impl ModelConfig for SqueezeNetConfig {
 
     fn init(&self) -> SqueezeNet {
         let (stem, kernel, pools) = self.version.shape();
-        let pool = || MaxPool2d::new(3).stride(2).ceil_mode(true);
+        let pool = || Pool(MaxPool2d::new(3).stride(2).ceil_mode(true));
         let mut from = scaled(stem, self.width_mult);
         let mut features = sequential![Conv2d::new(self.in_channels, from, kernel).stride(2), ReLU, pool()];
         for (i, fire) in FIRES.iter().enumerate() {

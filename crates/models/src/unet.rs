@@ -3,6 +3,7 @@
 use crate::ModelConfig;
 use crate::common::{Begin, Needs, begin};
 use crate::registry::check_width;
+use crate::window::Pool;
 use gradus_nn::init::Fan;
 use gradus_nn::{
     BatchNorm2d, Conv2d, ConvTranspose2d, Forward, Interpolation, MaxPool2d, Module, ReLU, Scope, Sequential, Upsample,
@@ -109,7 +110,7 @@ impl ModelConfig for UNetConfig {
         }
         let model = UNet {
             down,
-            pool: MaxPool2d::new(2),
+            pool: Pool(MaxPool2d::new(2)),
             up,
             merge,
             head: Conv2d::new(self.channels[0], self.num_classes, 1),
@@ -147,7 +148,7 @@ impl ModelConfig for UNetConfig {
 #[derive(Module)]
 pub struct UNet {
     down: Vec<Sequential>,
-    pool: MaxPool2d,
+    pool: Pool<MaxPool2d>,
     up: Vec<Sequential>,
     merge: Vec<Sequential>,
     head: Conv2d,

@@ -3,6 +3,7 @@
 use crate::ModelConfig;
 use crate::common::{Begin, Needs, begin, check_dropout};
 use crate::registry::check_width;
+use crate::window::Pool;
 use gradus_nn::init::Fan;
 use gradus_nn::{
     AdaptiveAvgPool2d, BatchNorm2d, Conv2d, Dropout, Forward, Linear, MaxPool2d, Module, ReLU, Scope, Sequential,
@@ -112,7 +113,7 @@ impl ModelConfig for VggConfig {
                 features.push(ReLU);
                 from = to;
             }
-            features.push(MaxPool2d::new(2));
+            features.push(Pool(MaxPool2d::new(2)));
         }
         let hidden = self.hidden;
         let model = Vgg {

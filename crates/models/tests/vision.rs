@@ -6,6 +6,8 @@ mod checkpoints;
 mod errors;
 #[path = "vision/golden.rs"]
 mod golden;
+#[path = "vision/properties.rs"]
+mod properties;
 #[path = "vision/sizes.rs"]
 mod sizes;
 #[path = "vision/small.rs"]

@@ -2,6 +2,8 @@
 
 use std::path::{Path, PathBuf};
 
+pub use gradus_models::did_you_mean;
+
 /// A result whose error is a [`TrainError`].
 pub type Result<T, E = TrainError> = std::result::Result<T, E>;
 
@@ -67,30 +69,5 @@ impl TrainError {
     pub fn io(action: &'static str, path: &Path) -> impl FnOnce(std::io::Error) -> TrainError {
         let path = path.to_path_buf();
         move |source| TrainError::Io { action, path, source }
-    }
-}
-
-/// " (did you mean `x`?)" for the candidate closest to `given`, or nothing when none is close.
-pub fn did_you_mean<'a>(given: &str, candidates: impl IntoIterator<Item = &'a str>) -> String {
-    // The first measure favours a common beginning, the second is fair to swapped letters.
-    let close = |c: &str| (strsim::jaro_winkler(given, c), strsim::normalized_damerau_levenshtein(given, c));
-    candidates
-        .into_iter()
-        .map(|c| (close(c), c))
-        .filter(|((winkler, edits), _)| *winkler > 0.75 || *edits > 0.6)
-        .map(|((winkler, edits), c)| (winkler + edits, c))
-        .max_by(|a, b| a.0.total_cmp(&b.0))
-        .map_or_else(String::new, |(_, c)| format!(" (did you mean `{c}`?)"))
-}
-
-#[cfg(test)]
-mod tests {
-    use super::did_you_mean;
-
-    #[test]
-    fn a_close_name_is_offered_and_a_far_one_is_not() {
-        assert_eq!(did_you_mean("digit", ["mnist", "digits"]), " (did you mean `digits`?)");
-        assert_eq!(did_you_mean("sdg", ["sgd", "adam"]), " (did you mean `sgd`?)");
-        assert_eq!(did_you_mean("zebra", ["mnist", "digits"]), "");
     }
 }

@@ -1,8 +1,10 @@
 //! Agreement with torchvision at reduced width; `scripts/goldens/vision.py` says what is compared and makes the file.
 
-use gradus_models::{Architecture, GoogLeNet, GoogLeNetConfig, InceptionV3, InceptionV3Config, ModelConfig, build};
+use gradus_models::{
+    Architecture, FeaturePyramidNetwork, GoogLeNet, GoogLeNetConfig, InceptionV3, InceptionV3Config, ModelConfig, build,
+};
 use gradus_nn::losses::cross_entropy;
-use gradus_nn::{Forward, StateDict};
+use gradus_nn::{Forward, Module, StateDict};
 use gradus_tensor::{DType, Tensor, no_grad};
 use serde_json::Value;
 use std::collections::HashMap;
@@ -191,4 +193,40 @@ fn auxiliary_outputs_agree_with_torchvision() {
     assert_eq!(names, ["googlenet", "inception_v3"]);
     agree(with_aux[0], || typed::<GoogLeNetConfig>(with_aux[0]).init(), GoogLeNet::forward_with_aux);
     agree(with_aux[1], || typed::<InceptionV3Config>(with_aux[1]).init(), InceptionV3::forward_with_aux);
+}
+
+#[test]
+fn feature_pyramids_agree_with_torchvision() {
+    let case: Value = serde_json::from_str(include_str!("../goldens/fpn.json")).unwrap();
+    let shape = |v: &Value| numbers(v).iter().map(|n| *n as usize).collect::<Vec<usize>>();
+    let shapes: Vec<Vec<usize>> = case["inputs"].as_array().unwrap().iter().map(shape).collect();
+    let channels: Vec<usize> = shapes.iter().map(|s| s[1]).collect();
+    let out = case["out_channels"].as_u64().unwrap() as usize;
+    let mut pyramid = FeaturePyramidNetwork::new(&channels, out).last_level_max_pool(true);
+    pyramid.to_dtype(DType::F64);
+    let entries = case["state"].as_array().unwrap().iter().enumerate().map(|(key, entry)| {
+        let mut parts = entry.as_str().unwrap().split(' ');
+        let name = parts.next().unwrap().to_string();
+        let tensor = value(key as u64, &name, &parts.map(|n| n.parse().unwrap()).collect::<Vec<usize>>());
+        (name, tensor)
+    });
+    pyramid.load_state_dict(&entries.collect()).unwrap();
+    let input = |(i, shape): (usize, &Vec<usize>)| {
+        let values = number((1 << 20) + i as u64, shape.iter().product());
+        Tensor::from_vec(values, &shape[..]).to_dtype(DType::F64)
+    };
+    let inputs: Vec<Tensor> = shapes.iter().enumerate().map(input).collect();
+    let maps = pyramid.forward(&inputs);
+    let wanted = case["outputs"].as_array().unwrap();
+    assert_eq!(maps.len(), wanted.len());
+    for (map, want) in maps.iter().zip(wanted) {
+        assert_eq!(map.shape()[..], shape(&want["shape"]));
+        let want = numbers(&want["some"]);
+        close("map", &some(map), &want, largest(&want), 1e-8);
+    }
+    maps.iter().map(|map| map.square().mean()).reduce(|a, b| a + b).unwrap().backward();
+    for (name, parameter) in pyramid.named_parameters() {
+        let want = numbers(&case["gradients"][&name]);
+        close(&name, &digest(&parameter.grad().unwrap()), &want, want[0], 1e-7);
+    }
 }

@@ -350,6 +350,7 @@ mod tests {
             accumulate: 1,
             average: None,
             resume: None,
+            target: None,
             callbacks: if watched { vec![Box::new(watch)] } else { vec![] },
         };
         trainer.fit(&loader, &loader).unwrap();

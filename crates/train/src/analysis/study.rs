@@ -108,7 +108,7 @@ impl<'a> Study<'a> {
         if n < 30 {
             return Err(TrainError::Input(format!("an analysis takes at least 30 examples, got {n}")));
         }
-        let inputs = measured.inputs.narrow(0, 0, n);
+        let inputs = measured.inputs(&(0..n).collect::<Vec<_>>())?;
         let truth: Vec<i64> = measured.classification.truth()[..n].iter().map(|&t| t as i64).collect();
         trained.model.eval();
         Ok(Study {
