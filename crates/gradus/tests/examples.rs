@@ -2,6 +2,8 @@
 
 use std::sync::{Mutex, MutexGuard};
 
+#[path = "examples/centring.rs"]
+mod centring;
 #[path = "examples/dilation.rs"]
 mod dilation;
 #[path = "examples/edges.rs"]
@@ -14,6 +16,8 @@ mod optimizer_paths;
 mod perceptron;
 #[path = "examples/rnn_spectrum.rs"]
 mod rnn_spectrum;
+#[path = "examples/universal_approximation.rs"]
+mod universal_approximation;
 #[path = "examples/variance_by_init.rs"]
 mod variance_by_init;
 #[path = "examples/xor.rs"]
