@@ -10,6 +10,8 @@ mod dilation;
 mod edges;
 #[path = "examples/every_layer.rs"]
 mod every_layer;
+#[path = "examples/loss_curves.rs"]
+mod loss_curves;
 #[path = "examples/optimizer_paths.rs"]
 mod optimizer_paths;
 #[path = "examples/perceptron.rs"]

@@ -8,9 +8,10 @@ pub mod models {
              "crates/train/src/analysis/boundary.rs::the_codes_of_exclusive_or_are_told_apart_by_the_head"];
         Q19 "Universal approximation" [gradus::nn::Linear, gradus::nn::Tanh]
             ["crates/gradus/tests/examples/universal_approximation.rs::the_error_falls_with_every_widening"];
-        Q20 "Loss surfaces along filter-normalised directions, and loss on the line between two sets of weights"
+        Q20 "Loss curves, loss surfaces along filter-normalised directions, loss on the line between two sets of weights"
             [gradus::train::analysis::loss_surface, gradus::train::analysis::interpolate_loss]
-            ["crates/train/src/analysis/surface.rs::a_surface_has_the_loss_of_the_weights_in_its_middle_and_leaves_them_alone",
+            ["crates/gradus/tests/examples/loss_curves.rs::cross_entropy_pulls_where_least_squares_of_a_sigmoid_does_not",
+             "crates/train/src/analysis/surface.rs::a_surface_has_the_loss_of_the_weights_in_its_middle_and_leaves_them_alone",
              "crates/train/src/analysis/surface.rs::a_line_goes_from_one_state_to_the_other"];
         Q21 "Second moment = covariance + mu mu^T; sigma^2 I only if isotropic (W69)"
             [gradus::train::analysis::Moments]
