@@ -33,9 +33,7 @@ pub(crate) fn analyze(args: &AnalyzeArgs) -> Result<ExitCode> {
             continue;
         }
         print(&format!("{}: {}\n", analysis.name, analysis.description));
-        for line in lines(&numbers) {
-            print(&format!("  {line}\n"));
-        }
+        print(&text(&numbers));
         for picture in pictures {
             print(&format!("  drew {}\n", picture.display()));
         }
@@ -46,40 +44,39 @@ pub(crate) fn analyze(args: &AnalyzeArgs) -> Result<ExitCode> {
     Ok(ExitCode::SUCCESS)
 }
 
-/// Numbers as lines of words; long lists are left to `--json`.
-fn lines(numbers: &Value) -> Vec<String> {
-    const LONG: usize = 12;
-    let short = |v: &Value| match v {
-        Value::Number(n) => n.as_f64().map_or_else(|| n.to_string(), |x| format!("{}", (x * 1e6).round() / 1e6)),
-        Value::String(s) => s.clone(),
-        Value::Array(list) if list.len() <= LONG && list.iter().all(Value::is_number) => {
-            list.iter().map(|x| format!("{:.4}", x.as_f64().unwrap_or(f64::NAN))).collect::<Vec<_>>().join(" ")
-        }
-        other => other.to_string(),
-    };
-    let fields = |object: &Map<String, Value>| {
-        object
-            .iter()
-            .filter(|(_, v)| !v.is_object())
-            .map(|(k, v)| format!("{k} {}", short(v)))
-            .collect::<Vec<_>>()
-            .join(", ")
-    };
+/// Numbers as a table or as lines of words; long lists are left to `--json`.
+fn text(numbers: &Value) -> String {
     match numbers {
-        Value::Array(rows) => rows
-            .iter()
-            .filter_map(Value::as_object)
-            .map(|row| {
-                let inner = row.values().filter_map(Value::as_object).map(fields);
-                inner.chain([fields(row)]).filter(|s| !s.is_empty()).collect::<Vec<_>>().join(", ")
-            })
-            .collect(),
-        Value::Object(object) => {
-            let inner = object.iter().filter_map(|(k, v)| Some((k, v.as_object()?)));
-            let inner = inner.filter(|(_, v)| !v.values().any(|x| x.as_array().is_some_and(|a| a.len() > LONG)));
-            let own = fields(object);
-            inner.map(|(k, v)| format!("{k}: {}", fields(v))).chain((!own.is_empty()).then_some(own)).collect()
+        Value::Array(rows) if !rows.is_empty() => {
+            let rows: Vec<Vec<(String, String)>> = rows.iter().map(|row| cells("", row)).collect();
+            let header: Vec<&str> = rows[0].iter().map(|(name, _)| name.as_str()).collect();
+            let right: Vec<usize> = (0..header.len()).filter(|&i| rows[0][i].1.parse::<f64>().is_ok()).collect();
+            let body: Vec<Vec<String>> = rows.iter().map(|row| row.iter().map(|(_, v)| v.clone()).collect()).collect();
+            table(&header, &body, &right)
         }
-        _ => vec![],
+        other => cells("", other).iter().map(|(name, value)| format!("  {name}: {value}\n")).collect(),
+    }
+}
+
+/// The fields of an object, and of those within it, with what they hold.
+fn cells(within: &str, value: &Value) -> Vec<(String, String)> {
+    const LONG: usize = 12;
+    let number = |v: &Value| match (v.as_i64(), v.as_f64()) {
+        (Some(whole), _) => whole.to_string(),
+        (None, Some(x)) if x == 0.0 || (1e-3..1e4).contains(&x.abs()) => format!("{x:.4}"),
+        (None, Some(x)) => format!("{x:.2e}"),
+        (None, None) => "-".to_string(), // JSON has no word for what is not finite
+    };
+    match value {
+        Value::Object(fields) => {
+            let path = |name: &str| if within.is_empty() { name.to_string() } else { format!("{within} {name}") };
+            fields.iter().flat_map(|(name, v)| cells(&path(&name.replace('_', " ")), v)).collect()
+        }
+        Value::Array(list) if list.is_empty() || list.len() > LONG => vec![],
+        Value::Array(list) => {
+            vec![(within.to_string(), list.iter().map(number).collect::<Vec<_>>().join(" "))]
+        }
+        Value::String(words) => vec![(within.to_string(), words.clone())],
+        v => vec![(within.to_string(), number(v))],
     }
 }

@@ -1,5 +1,7 @@
 //! Runs the real binary: what it prints, what it leaves behind, how it fails.
 
+#[path = "cli/analysis.rs"]
+mod analysis;
 #[path = "cli/evaluation.rs"]
 mod evaluation;
 #[path = "cli/resume.rs"]

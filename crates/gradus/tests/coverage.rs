@@ -31,6 +31,7 @@ macro_rules! rows {
 
 mod coverage {
     pub mod activations;
+    pub mod analysis;
     pub mod attention;
     pub mod conv;
     pub mod data;
@@ -87,6 +88,16 @@ const GROUPS: &[Group] = &[
         rows: &[coverage::recurrent::ROWS, coverage::conv::tables::ROWS],
     },
     Group {
+        heading: "Data",
+        letter: 'H',
+        numbers: 1..=33,
+        later: &[
+            1, 2, 3, 4, 5, 6, 7, 9, 10, 11, 12, 13, 14, 15, 16, 17, 18, 19, 20, 21, 23, 24, 25, 26, 27, 28, 29, 30, 31,
+            32, 33,
+        ],
+        rows: &[coverage::analysis::data::ROWS],
+    },
+    Group {
         heading: "Practice",
         letter: 'I',
         numbers: 1..=14,
@@ -94,11 +105,11 @@ const GROUPS: &[Group] = &[
         rows: &[coverage::evaluation::practice::ROWS],
     },
     Group {
-        heading: "Evaluation",
+        heading: "Evaluation and analysis",
         letter: 'Q',
-        numbers: 1..=10,
-        later: &[],
-        rows: &[coverage::evaluation::measures::ROWS],
+        numbers: 1..=28,
+        later: &[11, 12, 13, 14, 15, 16, 17, 26],
+        rows: &[coverage::evaluation::measures::ROWS, coverage::analysis::models::ROWS],
     },
     Group {
         heading: "Adversarial examples",

@@ -2,18 +2,24 @@
 
 use std::sync::{Mutex, MutexGuard};
 
+#[path = "examples/centring.rs"]
+mod centring;
 #[path = "examples/dilation.rs"]
 mod dilation;
 #[path = "examples/edges.rs"]
 mod edges;
 #[path = "examples/every_layer.rs"]
 mod every_layer;
+#[path = "examples/loss_curves.rs"]
+mod loss_curves;
 #[path = "examples/optimizer_paths.rs"]
 mod optimizer_paths;
 #[path = "examples/perceptron.rs"]
 mod perceptron;
 #[path = "examples/rnn_spectrum.rs"]
 mod rnn_spectrum;
+#[path = "examples/universal_approximation.rs"]
+mod universal_approximation;
 #[path = "examples/variance_by_init.rs"]
 mod variance_by_init;
 #[path = "examples/xor.rs"]

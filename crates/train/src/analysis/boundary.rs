@@ -18,7 +18,7 @@ const UNITS: usize = 16;
 /// `points`: [N, 2]; `labels`: `[N]` i64; `forward`: [M, 2] -> [M, classes] or [M, 1].
 ///
 /// # Panics
-/// If the points are not [N, 2], or there are as many labels not.
+/// If the points are not [N, 2] or there are not N labels.
 #[track_caller]
 pub fn decision_boundary_svg(
     title: &str,

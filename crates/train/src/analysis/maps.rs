@@ -16,7 +16,7 @@ const SHOWN: usize = 64;
 /// `pixels`: [N, C, H, W]; `classes`: `[N]` i64; result: [N, 1, H, W].
 ///
 /// # Panics
-/// If there are as many classes as pictures not.
+/// If the pictures are not [N, C, H, W] or there are not N classes.
 ///
 /// Source: Simonyan et al., 2013, <https://arxiv.org/abs/1312.6034>.
 ///

@@ -292,7 +292,12 @@ impl<'a> Study<'a> {
             log_x: false,
             diagonal: false,
         };
-        let numbers = rows.iter().zip(sizes).map(|(r, size)| json!({ "statistics": r, "size": size }));
+        let numbers = rows.iter().zip(sizes).map(|(r, size)| {
+            json!({
+                "parameter": r.layer, "mean": r.mean, "std": r.std, "rms": r.rms, "norm": r.norm, "zeros": r.zeros,
+                "dead": r.dead, "size": size,
+            })
+        });
         Ok(Findings { numbers: Value::Array(numbers.collect()), pictures: vec![("gradients.svg".into(), svg.svg())] })
     }
 
