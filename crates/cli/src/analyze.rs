@@ -3,8 +3,8 @@
 use crate::args::AnalyzeArgs;
 use crate::commands::{open, print, print_json};
 use crate::table::table;
-use gradus_train::Result;
 use gradus_train::analysis::{ANALYSES, Study, find_analyses};
+use gradus_train::{EvaluateOptions, Evaluation, Result, TrainError};
 use serde_json::{Map, Value, json};
 use std::process::ExitCode;
 

@@ -72,7 +72,6 @@ const GROUPS: &[Group] = &[
         later: &[],
         rows: &[coverage::norm::initialisers::ROWS, coverage::recurrent::state::ROWS],
     },
-    Group { heading: "Data", letter: 'H', numbers: 1..=33, later: &[8, 22], rows: &[coverage::data::ROWS] },
     Group {
         heading: "Normalisation",
         letter: 'G',
@@ -91,11 +90,8 @@ const GROUPS: &[Group] = &[
         heading: "Data",
         letter: 'H',
         numbers: 1..=33,
-        later: &[
-            1, 2, 3, 4, 5, 6, 7, 9, 10, 11, 12, 13, 14, 15, 16, 17, 18, 19, 20, 21, 23, 24, 25, 26, 27, 28, 29, 30, 31,
-            32, 33,
-        ],
-        rows: &[coverage::analysis::data::ROWS],
+        later: &[],
+        rows: &[coverage::data::ROWS, coverage::analysis::data::ROWS],
     },
     Group {
         heading: "Practice",

@@ -42,7 +42,7 @@ impl Place {
     /// 120 rows with price = 1000 + 300 rooms + 400 at the sea, a few rooms missing.
     fn write_houses(&self) {
         let row = |i: u32| {
-            let (rooms, sea) = (1 + i * 7 % 9, i % 2 == 0);
+            let (rooms, sea) = (1 + i * 7 % 9, i.is_multiple_of(2));
             let price = 1000 + 300 * rooms + if sea { 400 } else { 0 };
             let rooms = if i % 40 == 39 { String::new() } else { rooms.to_string() };
             format!("{rooms},{},{price}\n", if sea { "sea" } else { "hill" })
