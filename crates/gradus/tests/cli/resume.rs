@@ -65,7 +65,8 @@ fn a_run_that_is_killed_again_and_again_ends_with_the_same_weights() {
             let more = match place.path(&dir).join("config.toml").exists() {
                 true => vec!["train", "--resume", dir.as_str()],
                 false => {
-                    let _ = fs::remove_dir(place.path(&dir));
+                    // It may hold a file that was being written aside.
+                    let _ = fs::remove_dir_all(place.path(&dir));
                     [&QUICK[..], &BUSY].concat()
                 }
             };
