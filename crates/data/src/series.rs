@@ -27,7 +27,7 @@ impl SeriesWindows {
     /// Windows of this many steps, one beginning at each step, with one step as target.
     ///
     /// # Shapes
-    /// `series`: [T] or [T, features]. An input is [window, features], a target [horizon, features].
+    /// `series`: `[T]` or `[T, features]`. An input is `[window, features]`, a target `[horizon, features]`.
     ///
     /// # Panics
     /// If the series has another number of dimensions, or `window` is 0.
