@@ -1,4 +1,4 @@
-//! The vision models: sizes, agreement with torchvision, training, checkpoints, and what they say of wrong input.
+//! The vision models: sizes, agreement with torchvision, checkpoints, and what they say of wrong input.
 
 #[path = "vision/checkpoints.rs"]
 mod checkpoints;
@@ -12,5 +12,3 @@ mod properties;
 mod sizes;
 #[path = "vision/small.rs"]
 mod small;
-#[path = "vision/training.rs"]
-mod training;
