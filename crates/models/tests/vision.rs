@@ -10,5 +10,7 @@ mod golden;
 mod properties;
 #[path = "vision/sizes.rs"]
 mod sizes;
+// Its rates are for tests/training.rs.
 #[path = "vision/small.rs"]
+#[allow(dead_code)]
 mod small;
