@@ -74,6 +74,14 @@ pub(crate) fn check_dropout(field: &str, p: f64) -> Result<(), String> {
     if (0.0..1.0).contains(&p) { Ok(()) } else { Err(format!("`{field}` must be at least 0 and below 1, got {p}")) }
 }
 
+/// Whether pictures of so many channels can be brought from one normalisation to the other; see [`transformed`].
+pub(crate) fn check_transform(transform_input: bool, in_channels: usize) -> Result<(), String> {
+    match transform_input && in_channels != 3 {
+        true => Err("`transform_input` needs pictures of 3 channels".into()),
+        false => Ok(()),
+    }
+}
+
 /// How the weights of one kind of layer begin.
 #[derive(Clone, Copy)]
 pub(crate) enum Begin {

@@ -1,7 +1,9 @@
 //! GoogLeNet: parallel branches, and auxiliary classifiers along the way.
 
 use crate::ModelConfig;
-use crate::common::{BasicConv2d, Begin, Needs, begin, check_dropout, check_factor, scaled, transformed};
+use crate::common::{
+    BasicConv2d, Begin, Needs, begin, check_dropout, check_factor, check_transform, scaled, transformed,
+};
 use crate::registry::check_width;
 use crate::window::Pool;
 use gradus_nn::{Conv2d, Dropout, Forward, Linear, MaxPool2d, Module, Scope, Sequential, sequential};
@@ -68,10 +70,7 @@ impl ModelConfig for GoogLeNetConfig {
         check_factor("width_mult", self.width_mult)?;
         check_width("in_channels", &[self.in_channels])?;
         check_width("num_classes", &[self.num_classes])?;
-        match self.transform_input && self.in_channels != 3 {
-            true => Err("`transform_input` needs pictures of 3 channels".into()),
-            false => Ok(()),
-        }
+        check_transform(self.transform_input, self.in_channels)
     }
 
     fn init(&self) -> GoogLeNet {

@@ -1,7 +1,9 @@
 //! Inception v3: factorised convolutions.
 
 use crate::ModelConfig;
-use crate::common::{BasicConv2d, Begin, Needs, begin, check_dropout, check_factor, scaled, transformed};
+use crate::common::{
+    BasicConv2d, Begin, Needs, begin, check_dropout, check_factor, check_transform, scaled, transformed,
+};
 use crate::mixed::{Mixed, Plan, Pooled, chain, same};
 use crate::registry::check_width;
 use crate::window::Pool;
@@ -134,10 +136,7 @@ impl ModelConfig for InceptionV3Config {
         check_factor("width_mult", self.width_mult)?;
         check_width("in_channels", &[self.in_channels])?;
         check_width("num_classes", &[self.num_classes])?;
-        match self.transform_input && self.in_channels != 3 {
-            true => Err("`transform_input` needs pictures of 3 channels".into()),
-            false => Ok(()),
-        }
+        check_transform(self.transform_input, self.in_channels)
     }
 
     fn init(&self) -> InceptionV3 {

@@ -1,6 +1,7 @@
 //! The optimisers of a recipe and their settings, with PyTorch's names and defaults. `Lbfgs` alone is not among them:
 //! it evaluates the loss several times in a step, and on all examples rather than a batch.
 
+use crate::settings::settings;
 use gradus_nn::optim::{
     ASGD, Adadelta, Adagrad, Adam, AdamW, Adamax, Lamb, Lion, NAdam, Optimizer, RAdam, RMSprop, Rprop, Sgd,
 };
@@ -8,101 +9,148 @@ use gradus_tensor::Tensor;
 use serde::{Deserialize, Serialize};
 use toml::{Table, Value};
 
-/// Structs of settings with their defaults.
-macro_rules! settings {
-    ($($name:ident $what:literal { $($field:ident: $type:ty = $default:expr, $doc:literal;)* })*) => {$(
-        #[doc = $what]
-        #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-        #[serde(deny_unknown_fields, default)]
-        pub struct $name {
-            $(#[doc = $doc] pub $field: $type,)*
-        }
-
-        impl Default for $name {
-            fn default() -> Self {
-                $name { $($field: $default),* }
-            }
-        }
-    )*};
-}
-
 settings! {
-    SgdConfig "Settings of SGD." {
-        lr: f64 = 0.01, "Learning rate.";
-        momentum: f64 = 0.0, "Momentum.";
-        dampening: f64 = 0.0, "The part of a gradient that momentum leaves out.";
-        nesterov: bool = false, "Nesterov's form of momentum.";
-        weight_decay: f64 = 0.0, "L2 penalty.";
+    /// Settings of SGD.
+    SgdConfig {
+        /// Learning rate.
+        lr: f64 = 0.01,
+        /// Momentum.
+        momentum: f64 = 0.0,
+        /// The part of a gradient that momentum leaves out.
+        dampening: f64 = 0.0,
+        /// Nesterov's form of momentum.
+        nesterov: bool = false,
+        /// L2 penalty.
+        weight_decay: f64 = 0.0,
     }
-    AdamConfig "Settings of Adam and AdamW." {
-        lr: f64 = 1e-3, "Learning rate.";
-        betas: [f64; 2] = [0.9, 0.999], "Decay rates of the two moments.";
-        eps: f64 = 1e-8, "Added to the denominator.";
-        amsgrad: bool = false, "Divide by the largest second moment so far.";
-        weight_decay: f64 = 0.0, "Weight decay.";
+    /// Settings of Adam and AdamW.
+    AdamConfig {
+        /// Learning rate.
+        lr: f64 = 1e-3,
+        /// Decay rates of the two moments.
+        betas: [f64; 2] = [0.9, 0.999],
+        /// Added to the denominator.
+        eps: f64 = 1e-8,
+        /// Divide by the largest second moment so far.
+        amsgrad: bool = false,
+        /// Weight decay.
+        weight_decay: f64 = 0.0,
     }
-    AdamaxConfig "Settings of Adamax." {
-        lr: f64 = 2e-3, "Learning rate.";
-        betas: [f64; 2] = [0.9, 0.999], "Decay rates of the two moments.";
-        eps: f64 = 1e-8, "Added to the denominator.";
-        weight_decay: f64 = 0.0, "L2 penalty.";
+    /// Settings of Adamax.
+    AdamaxConfig {
+        /// Learning rate.
+        lr: f64 = 2e-3,
+        /// Decay rates of the two moments.
+        betas: [f64; 2] = [0.9, 0.999],
+        /// Added to the denominator.
+        eps: f64 = 1e-8,
+        /// L2 penalty.
+        weight_decay: f64 = 0.0,
     }
-    NAdamConfig "Settings of NAdam." {
-        lr: f64 = 2e-3, "Learning rate.";
-        betas: [f64; 2] = [0.9, 0.999], "Decay rates of the two moments.";
-        eps: f64 = 1e-8, "Added to the denominator.";
-        momentum_decay: f64 = 4e-3, "How fast the momentum falls.";
-        weight_decay: f64 = 0.0, "L2 penalty.";
+    /// Settings of NAdam.
+    NAdamConfig {
+        /// Learning rate.
+        lr: f64 = 2e-3,
+        /// Decay rates of the two moments.
+        betas: [f64; 2] = [0.9, 0.999],
+        /// Added to the denominator.
+        eps: f64 = 1e-8,
+        /// How fast the momentum falls.
+        momentum_decay: f64 = 4e-3,
+        /// L2 penalty.
+        weight_decay: f64 = 0.0,
     }
-    RAdamConfig "Settings of RAdam." {
-        lr: f64 = 1e-3, "Learning rate.";
-        betas: [f64; 2] = [0.9, 0.999], "Decay rates of the two moments.";
-        eps: f64 = 1e-8, "Added to the denominator.";
-        weight_decay: f64 = 0.0, "L2 penalty.";
+    /// Settings of RAdam.
+    RAdamConfig {
+        /// Learning rate.
+        lr: f64 = 1e-3,
+        /// Decay rates of the two moments.
+        betas: [f64; 2] = [0.9, 0.999],
+        /// Added to the denominator.
+        eps: f64 = 1e-8,
+        /// L2 penalty.
+        weight_decay: f64 = 0.0,
     }
-    LambConfig "Settings of LAMB." {
-        lr: f64 = 1e-3, "Learning rate.";
-        betas: [f64; 2] = [0.9, 0.999], "Decay rates of the two moments.";
-        eps: f64 = 1e-6, "Added to the denominator.";
-        weight_decay: f64 = 0.0, "Weight decay.";
+    /// Settings of LAMB.
+    LambConfig {
+        /// Learning rate.
+        lr: f64 = 1e-3,
+        /// Decay rates of the two moments.
+        betas: [f64; 2] = [0.9, 0.999],
+        /// Added to the denominator.
+        eps: f64 = 1e-6,
+        /// Weight decay.
+        weight_decay: f64 = 0.0,
     }
-    LionConfig "Settings of Lion." {
-        lr: f64 = 1e-4, "Learning rate.";
-        betas: [f64; 2] = [0.9, 0.99], "Decay rates of step and momentum.";
-        weight_decay: f64 = 0.0, "Weight decay.";
+    /// Settings of Lion.
+    LionConfig {
+        /// Learning rate.
+        lr: f64 = 1e-4,
+        /// Decay rates of step and momentum.
+        betas: [f64; 2] = [0.9, 0.99],
+        /// Weight decay.
+        weight_decay: f64 = 0.0,
     }
-    RMSpropConfig "Settings of RMSprop." {
-        lr: f64 = 0.01, "Learning rate.";
-        alpha: f64 = 0.99, "Share of the mean square that stays in each step.";
-        eps: f64 = 1e-8, "Added to the denominator.";
-        momentum: f64 = 0.0, "Momentum.";
-        centered: bool = false, "Divide by the deviation, not by the root of the mean square.";
-        weight_decay: f64 = 0.0, "L2 penalty.";
+    /// Settings of RMSprop.
+    RMSpropConfig {
+        /// Learning rate.
+        lr: f64 = 0.01,
+        /// Share of the mean square that stays in each step.
+        alpha: f64 = 0.99,
+        /// Added to the denominator.
+        eps: f64 = 1e-8,
+        /// Momentum.
+        momentum: f64 = 0.0,
+        /// Divide by the deviation, not by the root of the mean square.
+        centered: bool = false,
+        /// L2 penalty.
+        weight_decay: f64 = 0.0,
     }
-    AdagradConfig "Settings of Adagrad." {
-        lr: f64 = 0.01, "Learning rate.";
-        lr_decay: f64 = 0.0, "How fast the rate falls.";
-        initial_accumulator_value: f64 = 0.0, "Where the sum of squares begins.";
-        eps: f64 = 1e-10, "Added to the denominator.";
-        weight_decay: f64 = 0.0, "L2 penalty.";
+    /// Settings of Adagrad.
+    AdagradConfig {
+        /// Learning rate.
+        lr: f64 = 0.01,
+        /// How fast the rate falls.
+        lr_decay: f64 = 0.0,
+        /// Where the sum of squares begins.
+        initial_accumulator_value: f64 = 0.0,
+        /// Added to the denominator.
+        eps: f64 = 1e-10,
+        /// L2 penalty.
+        weight_decay: f64 = 0.0,
     }
-    AdadeltaConfig "Settings of Adadelta." {
-        lr: f64 = 1.0, "Learning rate.";
-        rho: f64 = 0.9, "Share of the running means that stays in each step.";
-        eps: f64 = 1e-6, "Added to the running means.";
-        weight_decay: f64 = 0.0, "L2 penalty.";
+    /// Settings of Adadelta.
+    AdadeltaConfig {
+        /// Learning rate.
+        lr: f64 = 1.0,
+        /// Share of the running means that stays in each step.
+        rho: f64 = 0.9,
+        /// Added to the running means.
+        eps: f64 = 1e-6,
+        /// L2 penalty.
+        weight_decay: f64 = 0.0,
     }
-    AsgdConfig "Settings of ASGD." {
-        lr: f64 = 0.01, "Learning rate.";
-        lambd: f64 = 1e-4, "How fast weights fall.";
-        alpha: f64 = 0.75, "The power by which the rate falls.";
-        t0: f64 = 1e6, "The step at which averaging begins.";
-        weight_decay: f64 = 0.0, "L2 penalty.";
+    /// Settings of ASGD.
+    AsgdConfig {
+        /// Learning rate.
+        lr: f64 = 0.01,
+        /// How fast weights fall.
+        lambd: f64 = 1e-4,
+        /// The power by which the rate falls.
+        alpha: f64 = 0.75,
+        /// The step at which averaging begins.
+        t0: f64 = 1e6,
+        /// L2 penalty.
+        weight_decay: f64 = 0.0,
     }
-    RpropConfig "Settings of Rprop." {
-        lr: f64 = 0.01, "The first step.";
-        etas: [f64; 2] = [0.5, 1.2], "Factors on a step when the gradient's sign changes, and when it stays.";
-        step_sizes: [f64; 2] = [1e-6, 50.0], "The smallest and the largest step.";
+    /// Settings of Rprop.
+    RpropConfig {
+        /// The first step.
+        lr: f64 = 0.01,
+        /// Factors on a step when the gradient's sign changes, and when it stays.
+        etas: [f64; 2] = [0.5, 1.2],
+        /// The smallest and the largest step.
+        step_sizes: [f64; 2] = [1e-6, 50.0],
     }
 }
 

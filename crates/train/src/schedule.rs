@@ -1,6 +1,7 @@
 //! Learning-rate schedules.
 
 use crate::metrics::EpochMetrics;
+use crate::settings::settings;
 use gradus_nn::optim::lr_scheduler::{
     CosineAnnealingLR, CosineAnnealingWarmRestarts, CyclicLR, ExponentialLR, InverseLR, LinearLR, MultiStepLR, NoamLR,
     OneCycleLR, PolynomialLR, ReduceLROnPlateau, Schedule as _, StepLR,
@@ -42,24 +43,6 @@ pub enum Schedule {
     Noam(Noam),
     /// The rate falls once the validation loss no longer does.
     Plateau(Plateau),
-}
-
-/// The settings of one schedule with their defaults.
-macro_rules! settings {
-    ($($(#[$doc:meta])* $name:ident { $($(#[$field_doc:meta])* $field:ident: $ty:ty = $default:expr,)* })*) => {$(
-        $(#[$doc])*
-        #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-        #[serde(deny_unknown_fields, default)]
-        pub struct $name {
-            $($(#[$field_doc])* pub $field: $ty,)*
-        }
-
-        impl Default for $name {
-            fn default() -> Self {
-                $name { $($field: $default,)* }
-            }
-        }
-    )*};
 }
 
 settings! {

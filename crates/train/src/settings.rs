@@ -3,6 +3,25 @@
 use crate::error::{Result, TrainError, did_you_mean};
 use toml::{Table, Value};
 
+/// Sections of a recipe: structs whose every field has a default.
+macro_rules! settings {
+    ($($(#[$doc:meta])* $name:ident { $($(#[$field_doc:meta])* $field:ident: $ty:ty = $default:expr,)* })*) => {$(
+        $(#[$doc])*
+        #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+        #[serde(deny_unknown_fields, default)]
+        pub struct $name {
+            $($(#[$field_doc])* pub $field: $ty,)*
+        }
+
+        impl Default for $name {
+            fn default() -> Self {
+                $name { $($field: $default,)* }
+            }
+        }
+    )*};
+}
+pub(crate) use settings;
+
 /// Sets `key` (dotted) in `table` to `value`; the key must exist and the types must agree.
 ///
 /// # Errors
