@@ -128,11 +128,7 @@ pub(crate) fn eval(args: &EvalArgs) -> Result<ExitCode> {
     }
     if args.json {
         let mut object = measured.to_json();
-        object["epochs"] = json!(trained.card.epoch);
-        object["seconds"] = json!(start.elapsed().as_secs_f64());
-        object["run_dir"] = json!(trained.checkpoint.parent());
-        object["checkpoint"] = json!(trained.checkpoint);
-        object["pictures"] = json!(pictures);
+        describe(&mut object, &trained, start, &pictures);
         object["adversarial"] = json!(attacked.rows);
         if let Some((class, threshold)) = threshold {
             object["threshold"] = json!({ "class": class, "chosen": threshold });
@@ -170,11 +166,7 @@ fn eval_numbers(args: &EvalArgs, trained: &Trained, measured: &MeasuredNumbers, 
     let pictures = args.pictures.as_deref().map(|dir| measured.pictures(&title, dir)).transpose()?.unwrap_or_default();
     if args.json {
         let mut object = measured.to_json();
-        object["epochs"] = json!(trained.card.epoch);
-        object["seconds"] = json!(start.elapsed().as_secs_f64());
-        object["run_dir"] = json!(trained.checkpoint.parent());
-        object["checkpoint"] = json!(trained.checkpoint);
-        object["pictures"] = json!(pictures);
+        describe(&mut object, trained, start, &pictures);
         print_json(&object);
         return Ok(ExitCode::SUCCESS);
     }
@@ -190,6 +182,15 @@ fn eval_numbers(args: &EvalArgs, trained: &Trained, measured: &MeasuredNumbers, 
     ));
     pictures.iter().for_each(|picture| print(&format!("drew {}\n", picture.display())));
     Ok(ExitCode::SUCCESS)
+}
+
+/// Adds to an evaluation as JSON what was measured, how long it took, and what was drawn.
+fn describe(object: &mut Value, trained: &Trained, start: Instant, pictures: &[PathBuf]) {
+    object["epochs"] = json!(trained.card.epoch);
+    object["seconds"] = json!(start.elapsed().as_secs_f64());
+    object["run_dir"] = json!(trained.checkpoint.parent());
+    object["checkpoint"] = json!(trained.checkpoint);
+    object["pictures"] = json!(pictures);
 }
 
 /// The tables of an evaluation.
