@@ -383,5 +383,5 @@ fn multiply<T: Float>(
     c: &mut [T],
 ) {
     let (beta, epilogue) = (T::from_f64(beta), Epilogue::default());
-    gemm_batched(1, m, n, k, alpha, a, a_strides, b, b_strides, beta, c, (n, 1), epilogue, |_| (0, 0, 0));
+    gemm_batched(1, m, n, k, alpha, a, a_strides, b, b_strides, beta, c, epilogue, |_| (0, 0, 0));
 }

@@ -1,16 +1,17 @@
-//! Matrix products over any strides: `c = alpha * a * b + beta * c`, then a bias and a ReLU.
+//! Matrix products of operands with any strides: `c = alpha * a * b + beta * c`, then a bias and a ReLU.
 //!
-//! On machines with AVX2 or AVX-512 the product runs on our own register tiles (see
-//! [`micro`](super::micro)); elsewhere on the crate `gemm`. Work is cut into tasks by the shape
+//! On x86-64 the product runs on our own register tiles (see [`micro`](super::micro)); on other
+//! architectures, for whose registers there are no tiles yet, on the crate `gemm`. Work is cut into tasks by the shape
 //! alone and the reduction is blocked by constants, so the result does not depend on the number of
 //! threads.
 
 use super::finish::{Finish, Then};
 use super::micro::Float;
 use super::par::{self, part};
-use super::simd::{Level, level};
 use std::ops::Range;
 
+#[cfg(not(target_arch = "x86_64"))]
+mod by_crate;
 mod dot;
 mod pack;
 mod tiled;
@@ -49,7 +50,7 @@ struct Mat<T> {
     col: usize,
 }
 
-/// A product as the tasks see it: `c` has contiguous columns.
+/// A product as the tasks see it.
 #[derive(Clone, Copy)]
 struct Job<'a, T> {
     m: usize,
@@ -61,7 +62,6 @@ struct Job<'a, T> {
     b: Mat<T>,
     b_ready: Option<&'a [T]>,
     c: *mut T,
-    c_row: usize,
     bias: *const T,
     relu: bool,
     /// What follows, its residual seen from the output of this product.
@@ -81,7 +81,7 @@ impl<T: Float> Job<'_, T> {
     unsafe fn put(&self, row: usize, col: usize, product: T) {
         // SAFETY: the caller vouches for the element; a bias has a term for each column.
         unsafe {
-            let c = self.c.add(row * self.c_row + col);
+            let c = self.c.add(row * self.n + col);
             let mut v = self.alpha * product;
             if self.beta != T::ZERO {
                 v += self.beta * *c;
@@ -99,7 +99,7 @@ impl<T: Float> Job<'_, T> {
             return;
         }
         for row in rows {
-            let at = row * self.c_row + cols.start;
+            let at = row * self.n + cols.start;
             // SAFETY: the elements exist, and no other task uses them.
             let run = unsafe { std::slice::from_raw_parts_mut(self.c.add(at), cols.len()) };
             self.finish.row(cols.start, at, run);
@@ -118,7 +118,7 @@ pub struct Order {
 
 /// The order in which a product of these sizes with contiguous columns reads its operand `b`, if it rearranges it.
 pub fn order<T: Float>(m: usize, n: usize, k: usize, b_strides: (usize, usize)) -> Option<Order> {
-    if !matches!(level(), Level::Avx512 | Level::Avx2) {
+    if cfg!(not(target_arch = "x86_64")) {
         return None;
     }
     tiled::order(&T::tiles(), &prospect(m, n, k, std::ptr::null(), b_strides))
@@ -146,7 +146,6 @@ fn prospect<'a, T: Float>(m: usize, n: usize, k: usize, data: *const T, (row, co
         b: Mat { data, row, col },
         b_ready: None,
         c: std::ptr::null_mut(),
-        c_row: n,
         bias: std::ptr::null(),
         relu: false,
         finish: Finish::NOTHING,
@@ -156,13 +155,12 @@ fn prospect<'a, T: Float>(m: usize, n: usize, k: usize, data: *const T, (row, co
 /// `batch` products `c = alpha * a * b + beta * c`, then `epilogue`; `offsets(i)` gives where the operands
 /// of product `i` begin in `a`, `b` and `c`.
 ///
-/// `a` is `m` x `k`, `b` is `k` x `n`, `c` is `m` x `n`; strides are (row, column) in elements. `c`
-/// is not read if `beta` is zero. With `k == 0` the product is zero.
+/// `a` is `m` x `k`, `b` is `k` x `n`, with strides (row, column) in elements; `c` is `m` x `n`, row by
+/// row. `c` is not read if `beta` is zero. With `k == 0` the product is zero.
 ///
 /// # Panics
-/// If a slice is shorter than its shape and strides say, if elements of `c` overlap, or if a bias
-/// does not have `n` elements. The outputs must not overlap either (checked in order: they must be
-/// `offsets` apart by at least the extent of one output).
+/// If a slice is shorter than its shape and strides say, or if a bias does not have `n` elements. The
+/// outputs must not overlap (checked in order: they must be `offsets` apart by at least `m * n`).
 pub fn gemm_batched<T: Float>(
     batch: usize,
     m: usize,
@@ -175,44 +173,36 @@ pub fn gemm_batched<T: Float>(
     b_strides: (usize, usize),
     beta: T,
     c: &mut [T],
-    c_strides: (usize, usize),
     epilogue: Epilogue<'_, T>,
     offsets: impl Fn(usize) -> (usize, usize, usize) + Sync,
 ) {
     if batch == 0 || m == 0 || n == 0 {
         return;
     }
-    check(batch, (m, n, k), (a.len(), a_strides), (b.len(), b_strides), (c.len(), c_strides), &offsets);
+    check(batch, (m, n, k), (a.len(), a_strides), (b.len(), b_strides), c.len(), &offsets);
     if let Some(bias) = epilogue.bias {
         assert!(bias.len() == n, "gemm: a bias of {} for {n} columns", bias.len());
     }
-    // A transposed output without a bias is the product of the transposes.
-    let swap = c_strides.1 != 1 && c_strides.0 == 1 && epilogue.bias.is_none();
-    let (a_mat, b_mat) = (
-        Mat { data: a.as_ptr(), row: a_strides.0, col: a_strides.1 },
-        Mat { data: b.as_ptr(), row: b_strides.0, col: b_strides.1 },
-    );
-    let flip = |m: Mat<T>| Mat { data: m.data, row: m.col, col: m.row };
-    let bias = epilogue.bias.map_or(std::ptr::null(), |b| b.as_ptr());
     if let Some(residual) = epilogue.residual {
         assert!(residual.len() == c.len(), "gemm: a residual of {} for {} elements", residual.len(), c.len());
     }
-    let finish = Finish { residual: epilogue.residual, then: epilogue.then, ..Finish::NOTHING };
-    let (c, relu, b_ready) = (c.as_mut_ptr(), epilogue.relu, epilogue.b_ready);
-    assert!(b_ready.is_none() || batch == 1 && !swap, "gemm: an operand made ready for another product");
-    let job = match swap {
-        true => {
-            let (a, b) = (flip(b_mat), flip(a_mat));
-            Job { m: n, n: m, k, alpha, beta, a, b, b_ready, c, c_row: c_strides.1, bias, relu, finish }
-        }
-        false => {
-            let c_row = c_strides.0;
-            Job { m, n, k, alpha, beta, a: a_mat, b: b_mat, b_ready, c, c_row, bias, relu, finish }
-        }
+    assert!(epilogue.b_ready.is_none() || batch == 1, "gemm: an operand made ready for another product");
+    let job = Job {
+        m,
+        n,
+        k,
+        alpha,
+        beta,
+        a: Mat { data: a.as_ptr(), row: a_strides.0, col: a_strides.1 },
+        b: Mat { data: b.as_ptr(), row: b_strides.0, col: b_strides.1 },
+        b_ready: epilogue.b_ready,
+        c: c.as_mut_ptr(),
+        bias: epilogue.bias.map_or(std::ptr::null(), |b| b.as_ptr()),
+        relu: epilogue.relu,
+        finish: Finish { residual: epilogue.residual, then: epilogue.then, ..Finish::NOTHING },
     };
     let at = |i: usize| {
         let (x, y, z) = offsets(i);
-        let (x, y) = if swap { (y, x) } else { (x, y) };
         let mut job = job;
         // SAFETY: `check` found all three offsets within their slices.
         unsafe {
@@ -223,15 +213,15 @@ pub fn gemm_batched<T: Float>(
         job.finish.residual = job.finish.residual.map(|r| &r[z..]);
         job
     };
-    match level() {
-        Level::Avx512 | Level::Avx2 if swap || c_strides.1 == 1 => {
-            let tiles = T::tiles();
-            if dot::fits(&tiles, &job) {
-                return dot::run(&tiles, batch, &job, at);
-            }
-            tiled::run(&tiles, batch, &job, at);
+    #[cfg(not(target_arch = "x86_64"))]
+    return by_crate::run(batch, &job, at);
+    #[cfg(target_arch = "x86_64")]
+    {
+        let tiles = T::tiles();
+        if dot::fits(&tiles, &job) {
+            return dot::run(&tiles, batch, &job, at);
         }
-        _ => run_crate(batch, c_strides, &job, at, swap),
+        tiled::run(&tiles, batch, &job, at);
     }
 }
 
@@ -241,88 +231,26 @@ fn check(
     (m, n, k): (usize, usize, usize),
     a: (usize, (usize, usize)),
     b: (usize, (usize, usize)),
-    c: (usize, (usize, usize)),
+    c: usize,
     offsets: &impl Fn(usize) -> (usize, usize, usize),
 ) {
     let extent = |rows: usize, cols: usize, (row, col): (usize, usize)| {
         if rows == 0 || cols == 0 { 0 } else { (rows - 1) * row + (cols - 1) * col + 1 }
     };
-    let (ea, eb, ec) = (extent(m, k, a.1), extent(k, n, b.1), extent(m, n, c.1));
-    let (row, col) = c.1;
-    let apart = (n == 1 || col > 0) && (m == 1 || row > (n - 1) * col)
-        || (m == 1 || row > 0) && (n == 1 || col > (m - 1) * row);
-    assert!(apart, "gemm: the elements of a {m} x {n} output with strides {:?} overlap", c.1);
+    let (ea, eb) = (extent(m, k, a.1), extent(k, n, b.1));
     let mut end = 0;
     for i in 0..batch {
         let (x, y, z) = offsets(i);
         assert!(
-            x + ea <= a.0 && y + eb <= b.0 && z + ec <= c.0,
+            x + ea <= a.0 && y + eb <= b.0 && z + m * n <= c,
             "gemm: product {i} of {m} x {k} by {k} x {n} leaves its slices ({}, {}, {} elements)",
             a.0,
             b.0,
-            c.0
+            c
         );
         assert!(i == 0 || z >= end, "gemm: output {i} overlaps the one before");
-        end = z + ec;
+        end = z + m * n;
     }
-}
-
-/// The crate `gemm`, one product or column block a task, then the epilogue.
-fn run_crate<'a, T: Float>(
-    batch: usize,
-    c_strides: (usize, usize),
-    job: &Job<'a, T>,
-    at: impl Fn(usize) -> Job<'a, T> + Sync,
-    swap: bool,
-) {
-    let c_strides = if swap { (c_strides.1, c_strides.0) } else { c_strides };
-    let parts = job.n.div_ceil(64).min((2 * job.m * job.n * job.k / SERIAL_FLOPS).max(1));
-    par::for_each(batch * parts, |t| {
-        let job = at(t / parts);
-        let cols = part(job.n, parts, t % parts);
-        // SAFETY: the columns are within the operands, and tasks write disjoint ones.
-        unsafe {
-            let c = job.c.add(cols.start * c_strides.1);
-            let b = job.b.data.add(cols.start * job.b.col);
-            gemm::gemm(
-                job.m,
-                cols.len(),
-                job.k,
-                c,
-                c_strides.1 as isize,
-                c_strides.0 as isize,
-                job.beta != T::ZERO,
-                job.a.data,
-                job.a.col as isize,
-                job.a.row as isize,
-                b,
-                job.b.col as isize,
-                job.b.row as isize,
-                job.beta,
-                job.alpha,
-                false,
-                false,
-                false,
-                gemm::Parallelism::None,
-            );
-            if job.bias.is_null() && !job.relu && job.finish.is_bias() {
-                return;
-            }
-            for i in 0..job.m {
-                for j in cols.clone() {
-                    let at = i * c_strides.0 + j * c_strides.1;
-                    let v = &mut *job.c.add(at);
-                    if !job.bias.is_null() {
-                        *v += *job.bias.add(j);
-                    }
-                    if job.relu && *v < T::ZERO {
-                        *v = T::ZERO;
-                    }
-                    job.finish.row(j, at, std::slice::from_mut(v));
-                }
-            }
-        }
-    });
 }
 
 #[cfg(test)]

@@ -242,7 +242,7 @@ pub(crate) fn multiply<T: Float + Num + Plain>(
     };
     let batch = a.shape()[..r - 2].iter().product();
     let (one, zero) = (<T as Num>::ONE, <T as Num>::ZERO);
-    gemm_batched(batch, m, n, k, one, &ga, sa, &gb, sb, zero, out, (n, 1), epilogue, |i| {
+    gemm_batched(batch, m, n, k, one, &ga, sa, &gb, sb, zero, out, epilogue, |i| {
         (start(la, i), start(lb, i), i * m * n)
     });
 }

@@ -59,7 +59,7 @@ impl<'a> Product<'a> {
                 None => Epilogue { bias, residual, then, ..Epilogue::default() },
                 Some(_) => Epilogue::default(),
             };
-            gemm_batched(1, s.n, m, k, T::ONE, x, (k, 1), w, (1, k), T::ZERO, out, (m, 1), epilogue, |_| (0, 0, 0));
+            gemm_batched(1, s.n, m, k, T::ONE, x, (k, 1), w, (1, k), T::ZERO, out, epilogue, |_| (0, 0, 0));
             if finish.scale.is_some() {
                 finish::in_place(Along { channels: m, size: 1 }, finish, out);
             }
@@ -76,7 +76,7 @@ impl<'a> Product<'a> {
                 let at = |g: usize| (g * m * k, g * k * plane, g * m * plane);
                 let epilogue = Epilogue::default();
                 let (one, none) = (T::ONE, T::ZERO);
-                gemm_batched(s.groups, m, plane, k, one, w, (k, 1), x, (plane, 1), none, out, (plane, 1), epilogue, at);
+                gemm_batched(s.groups, m, plane, k, one, w, (k, 1), x, (plane, 1), none, out, epilogue, at);
             };
             let Some(stage) = &stage else { return product(x, out) };
             with_scratch(stage.image(), |seen: &mut [T]| {
@@ -91,7 +91,7 @@ impl<'a> Product<'a> {
         if self.is_whole() {
             let (k, m, plane) = (s.c_in * s.in_plane(), s.c_out, s.in_plane());
             let epilogue = Epilogue::default();
-            gemm_batched(1, s.n, k, m, T::ONE, gy, (m, 1), w, (k, 1), T::ZERO, gx, (k, 1), epilogue, |_| (0, 0, 0));
+            gemm_batched(1, s.n, k, m, T::ONE, gy, (m, 1), w, (k, 1), T::ZERO, gx, epilogue, |_| (0, 0, 0));
             return finish::in_place(Along { channels: s.c_in, size: plane }, finish, gx);
         }
         let (m, k, plane) = (s.group_in(), s.group_out(), s.out_plane());
@@ -101,7 +101,7 @@ impl<'a> Product<'a> {
                 let at = |g: usize| (g * m * k, g * k * plane, g * m * plane);
                 let epilogue = Epilogue::default();
                 let (one, none) = (T::ONE, T::ZERO);
-                gemm_batched(s.groups, m, plane, k, one, w, (1, m), gy, (plane, 1), none, gx, (plane, 1), epilogue, at);
+                gemm_batched(s.groups, m, plane, k, one, w, (1, m), gy, (plane, 1), none, gx, epilogue, at);
             };
             if s.input == s.output {
                 return product(gx);
@@ -150,7 +150,7 @@ impl<'a> Product<'a> {
         let s = self.shape;
         let (k, m) = (s.c_in * s.in_plane(), s.c_out);
         let epilogue = Epilogue::default();
-        gemm_batched(1, m, k, s.n, T::ONE, gy, (1, m), x, (k, 1), T::ZERO, gw, (k, 1), epilogue, |_| (0, 0, 0));
+        gemm_batched(1, m, k, s.n, T::ONE, gy, (1, m), x, (k, 1), T::ZERO, gw, epilogue, |_| (0, 0, 0));
     }
 }
 

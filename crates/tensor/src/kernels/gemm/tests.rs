@@ -32,20 +32,17 @@ fn case<T: Float>(
         _ => (2 * cols + 1, 2),
     };
     let size = |rows: usize, cols: usize| (2 * cols + 4) * (rows + 1) + 8;
-    let (sa, sb, sc) = (strides(m, k, layout & 3), strides(k, n, layout >> 2 & 3), strides(m, n, layout >> 4 & 3));
+    let (sa, sb) = (strides(m, k, layout & 3), strides(k, n, layout >> 2 & 3));
     let (a, b) = (real(&noise(size(m, k), 1)), real(&noise(size(k, n), 2)));
-    let mut c = real(&noise(size(m, n), 3));
+    let mut c = real(&noise(m * n + 9, 3));
     let before = c.clone();
     let terms = real(&noise(n, 4));
     let epilogue = Epilogue { bias: bias.then_some(&terms[..]), relu, ..Epilogue::default() };
-    gemm_batched(1, m, n, k, T::from_f64(alpha), &a, sa, &b, sb, T::from_f64(beta), &mut c, sc, epilogue, |_| {
-        (0, 0, 0)
-    });
-    let mut touched = vec![false; c.len()];
+    gemm_batched(1, m, n, k, T::from_f64(alpha), &a, sa, &b, sb, T::from_f64(beta), &mut c, epilogue, |_| (0, 0, 0));
     for i in 0..m {
         for j in 0..n {
             let dot: f64 = (0..k).map(|p| a[i * sa.0 + p * sa.1].to_f64() * b[p * sb.0 + j * sb.1].to_f64()).sum();
-            let at = i * sc.0 + j * sc.1;
+            let at = i * n + j;
             let mut want = alpha * dot;
             if beta != 0.0 {
                 want += beta * before[at].to_f64();
@@ -61,10 +58,9 @@ fn case<T: Float>(
                 (got - want).abs() <= tol * (k as f64 + 1.0),
                 "{m} {n} {k} layout {layout} at {i},{j}: {got} {want}"
             );
-            touched[at] = true;
         }
     }
-    assert!((0..c.len()).all(|i| touched[i] || c[i] == before[i]), "{m} {n} {k} layout {layout}: wrote outside c");
+    assert!(c[m * n..] == before[m * n..], "{m} {n} {k} layout {layout}: wrote outside c");
 }
 
 #[test]
@@ -92,10 +88,11 @@ fn agrees_with_the_definition() {
         (3, 530, 520),
     ];
     for (s, &(m, n, k)) in shapes.iter().enumerate() {
-        for layout in 0..64 {
+        for layout in 0..16 {
             let (alpha, beta) = [(1.0, 0.0), (0.5, 1.0), (1.0, -2.0)][(layout + s) % 3];
-            case::<f32>(m, n, k, layout, alpha, beta, layout % 2 == 0, layout % 5 == 0, 3e-7);
-            case::<f64>(m, n, k, layout, alpha, beta, layout % 2 == 1, layout % 5 == 1, 1e-15);
+            let (bias, relu) = ((layout + s) % 2 == 0, (layout + s) % 5 == 0);
+            case::<f32>(m, n, k, layout, alpha, beta, bias, relu, 3e-7);
+            case::<f64>(m, n, k, layout, alpha, beta, !bias, relu, 1e-15);
         }
     }
 }
@@ -106,7 +103,7 @@ fn batches_share_operands_by_zero_offsets() {
     let (a, b) = (noise(batch * m * k, 5), noise(k * n, 6));
     let mut c = vec![f64::NAN; batch * m * n];
     let offsets = |i: usize| (i * m * k, 0, i * m * n);
-    gemm_batched(batch, m, n, k, 1.0, &a, (k, 1), &b, (n, 1), 0.0, &mut c, (n, 1), Epilogue::default(), offsets);
+    gemm_batched(batch, m, n, k, 1.0, &a, (k, 1), &b, (n, 1), 0.0, &mut c, Epilogue::default(), offsets);
     for (at, &got) in c.iter().enumerate() {
         let (i, j) = (at / n, at % n);
         let want: f64 = (0..k).map(|p| a[i * k + p] * b[p * n + j]).sum();
@@ -123,7 +120,7 @@ fn the_result_does_not_depend_on_the_number_of_threads() {
     for threads in [1, 2, 3] {
         par::set_threads(threads);
         let mut c = vec![0.0f32; m * n];
-        gemm_batched(1, m, n, k, 1.0, &a, (k, 1), &b, (1, k), 0.0, &mut c, (n, 1), Epilogue::default(), |_| (0, 0, 0));
+        gemm_batched(1, m, n, k, 1.0, &a, (k, 1), &b, (1, k), 0.0, &mut c, Epilogue::default(), |_| (0, 0, 0));
         results.push(c.iter().map(|v| v.to_bits()).collect::<Vec<_>>());
     }
     assert!(results.windows(2).all(|w| w[0] == w[1]));
@@ -136,7 +133,7 @@ fn what_follows_sees_each_element_once_and_complete() {
         let strides = if turned { (1, k) } else { (n, 1) };
         let run = |epilogue: Epilogue<'_, f64>| {
             let mut c = vec![f64::NAN; m * n];
-            gemm_batched(1, m, n, k, 1.0, &a, (k, 1), &b, strides, 0.0, &mut c, (n, 1), epilogue, |_| (0, 0, 0));
+            gemm_batched(1, m, n, k, 1.0, &a, (k, 1), &b, strides, 0.0, &mut c, epilogue, |_| (0, 0, 0));
             c
         };
         let plain = run(Epilogue { bias: Some(&bias), ..Epilogue::default() });
@@ -153,7 +150,7 @@ fn nan_and_infinity_pass_through() {
     let a = [f32::NAN, 0.0, 0.0, f32::INFINITY];
     let eye = [1.0f32, 0.0, 0.0, 1.0];
     let relu = Epilogue { relu: true, ..Epilogue::default() };
-    gemm_batched(1, 2, 2, 2, 1.0, &a, (2, 1), &eye, (2, 1), 0.0, &mut c, (2, 1), relu, |_| (0, 0, 0));
+    gemm_batched(1, 2, 2, 2, 1.0, &a, (2, 1), &eye, (2, 1), 0.0, &mut c, relu, |_| (0, 0, 0));
     assert!(c[0].is_nan() && c[3] == f32::INFINITY);
 }
 
@@ -172,7 +169,6 @@ fn a_short_slice_is_refused() {
         (2, 1),
         0.0,
         &mut [0.0; 4],
-        (2, 1),
         Epilogue::default(),
         |_| (0, 0, 0),
     );

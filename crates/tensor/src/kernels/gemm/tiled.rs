@@ -392,7 +392,7 @@ fn multiply<T: Float>(
             let with_bias = end && !job.bias.is_null();
             // SAFETY: the tile lies within `c` and the bias within its `n` terms.
             let (c, bias) = unsafe {
-                let c = job.c.add(row * job.c_row + p.first);
+                let c = job.c.add(row * job.n + p.first);
                 (c, if with_bias { job.bias.add(p.first) } else { std::ptr::null() })
             };
             let tile = Tile {
@@ -404,7 +404,7 @@ fn multiply<T: Float>(
                 b,
                 b_step,
                 c,
-                c_step: job.c_row,
+                c_step: job.n,
                 cols: p.cols,
                 alpha: job.alpha,
                 beta: if start { job.beta } else { T::ONE },
