@@ -7,13 +7,15 @@
 
 use super::finish::{Finish, Then};
 use super::micro::Float;
-use super::par::{self, part};
+use super::par::part;
 use std::ops::Range;
 
 #[cfg(not(target_arch = "x86_64"))]
 mod by_crate;
+#[cfg_attr(not(target_arch = "x86_64"), allow(dead_code))]
 mod dot;
 mod pack;
+#[cfg_attr(not(target_arch = "x86_64"), allow(dead_code))]
 mod tiled;
 
 /// Floating-point operations below which a product stays on the calling thread.

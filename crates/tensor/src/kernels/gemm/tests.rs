@@ -1,4 +1,5 @@
 use super::*;
+use crate::kernels::par;
 
 fn noise(len: usize, seed: u64) -> Vec<f64> {
     let mut s = seed.wrapping_mul(0x9e37_79b9_7f4a_7c15) | 1;
