@@ -3,32 +3,14 @@
 //! Shapes: N pictures, C channels, H and W height and width, K classes.
 
 use crate::ModelConfig;
-use crate::common::{Begin, Needs, PadChannels, begin};
+use crate::common::{Begin, Needs, begin};
 use crate::registry::check_width;
+use crate::resnet_block::{ResNetBlock, ResNetNorm, ResNetShortcut};
 use crate::window::Pool;
 use gradus_nn::init::{self, Fan};
-use gradus_nn::{BatchNorm2d, Conv2d, Forward, Linear, MaxPool2d, Module, Scope, Sequential, sequential};
+use gradus_nn::{Conv2d, Forward, Linear, MaxPool2d, Module, Scope, Sequential};
 use gradus_tensor::Tensor;
 use serde::{Deserialize, Serialize};
-
-/// The residual function of a block.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "lowercase")]
-pub enum ResNetBlock {
-    /// Two 3x3 convolutions.
-    Basic,
-    /// 1x1 to fewer channels, 3x3 (with the stride), 1x1 to four times as many.
-    Bottleneck,
-}
-
-impl ResNetBlock {
-    fn expansion(self) -> usize {
-        match self {
-            ResNetBlock::Basic => 1,
-            ResNetBlock::Bottleneck => 4,
-        }
-    }
-}
 
 /// The first layers.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -38,18 +20,6 @@ pub enum ResNetStem {
     Imagenet,
     /// A 3x3 convolution of stride 1.
     Cifar,
-}
-
-/// What a block's function is added to.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "lowercase")]
-pub enum ResNetShortcut {
-    /// The input, through a 1x1 convolution and batch norm where the shape changes (option B).
-    Projection,
-    /// The input, with every second pixel and new channels of zeros where the shape changes (option A).
-    Padding,
-    /// Nothing: a plain net, to see what the addition does.
-    None,
 }
 
 /// Configuration of [`ResNet`]; arguments and defaults are torchvision's where it has them.
@@ -70,6 +40,8 @@ pub struct ResNetConfig {
     pub stem: ResNetStem,
     /// What a block's function is added to.
     pub shortcut: ResNetShortcut,
+    /// The normalisation behind the convolutions.
+    pub norm_layer: ResNetNorm,
     /// Whether the last batch norm of each block begins at 0, so that blocks begin as the identity.
     pub zero_init_residual: bool,
     /// Channels of a picture.
@@ -117,6 +89,7 @@ impl Default for ResNetConfig {
             width_per_group: 64,
             stem: ResNetStem::Imagenet,
             shortcut: ResNetShortcut::Projection,
+            norm_layer: ResNetNorm::Batch,
             zero_init_residual: false,
             in_channels: 3,
             num_classes: 1000,
@@ -160,6 +133,9 @@ impl ModelConfig for ResNetConfig {
         if self.block == Basic && (self.groups, self.width_per_group) != (1, 64) {
             return Err("`groups` and `width_per_group` need the block `bottleneck`".into());
         }
+        if self.norm_layer == ResNetNorm::Frozen && self.zero_init_residual {
+            return Err("`zero_init_residual` needs the `norm_layer` `batch`: one that is frozen would stay 0".into());
+        }
         if self.width(self.inplanes) == 0 {
             return Err(format!("`width_per_group` of {} leaves no channels", self.width_per_group));
         }
@@ -187,13 +163,13 @@ impl ModelConfig for ResNetConfig {
         let (layer1, layer2, layer3, layer4) = (next(), next(), next(), next());
         let model = ResNet {
             conv1: conv1.bias(false),
-            bn1: BatchNorm2d::new(c),
+            bn1: self.norm_layer.layer(c),
             maxpool,
             layer1: layer1.unwrap_or_default(),
-            layer2: layer2.unwrap_or_default(),
-            layer3: layer3.unwrap_or_default(),
+            layer2,
+            layer3,
             layer4,
-            fc: Linear::new((c << (self.layers.len() - 1)) * self.block.expansion(), self.num_classes),
+            fc: Some(Linear::new(self.channels()[self.layers.len() - 1], self.num_classes)),
             needs: Needs::new(self.in_channels, 1, "conv1"),
             scope: Scope::default(),
         };
@@ -207,76 +183,9 @@ impl ModelConfig for ResNetConfig {
 }
 
 impl ResNetConfig {
-    /// Channels of the 3x3 convolution of a bottleneck whose stage has so many.
-    fn width(&self, planes: usize) -> usize {
-        planes * self.width_per_group / 64 * self.groups
-    }
-
-    fn block(&self, from: usize, planes: usize, stride: usize) -> Block {
-        let to = planes * self.block.expansion();
-        let conv = |from, to, kernel: usize, stride: usize| {
-            Conv2d::new(from, to, kernel).stride(stride).padding(kernel / 2).bias(false)
-        };
-        let changes = stride != 1 || from != to;
-        let downsample: Option<Box<dyn Forward>> = match self.shortcut {
-            ResNetShortcut::Projection if changes => {
-                Some(Box::new(sequential![conv(from, to, 1, stride), BatchNorm2d::new(to)]))
-            }
-            ResNetShortcut::Padding if changes => {
-                Some(Box::new(PadChannels { to, every: Pool(MaxPool2d::new(1).stride(stride)) }))
-            }
-            _ => None,
-        };
-        let plain = self.shortcut == ResNetShortcut::None;
-        let (first, second, third) = match self.block {
-            Basic => (conv(from, to, 3, stride), conv(to, to, 3, 1), None),
-            Bottleneck => {
-                let width = self.width(planes);
-                let spatial = conv(width, width, 3, stride).groups(self.groups);
-                (conv(from, width, 1, 1), spatial, Some(conv(width, to, 1, 1)))
-            }
-        };
-        Block {
-            bn1: BatchNorm2d::new(first.weight.size(0)),
-            conv1: first,
-            bn2: BatchNorm2d::new(second.weight.size(0)),
-            conv2: second,
-            bn3: third.as_ref().map(|_| BatchNorm2d::new(to)),
-            conv3: third,
-            downsample,
-            plain,
-            scope: Scope::default(),
-        }
-    }
-}
-
-/// A residual block: ReLU(F(x) + shortcut(x)).
-#[derive(Module)]
-struct Block {
-    conv1: Conv2d,
-    bn1: BatchNorm2d,
-    conv2: Conv2d,
-    bn2: BatchNorm2d,
-    conv3: Option<Conv2d>,
-    bn3: Option<BatchNorm2d>,
-    downsample: Option<Box<dyn Forward>>,
-    plain: bool,
-    scope: Scope,
-}
-
-impl Forward for Block {
-    fn forward(&self, x: &Tensor) -> Tensor {
-        let _scope = self.scope.enter();
-        let y = self.bn1.forward(&self.conv1.forward(x)).relu();
-        let mut y = self.bn2.forward(&self.conv2.forward(&y));
-        if let (Some(conv3), Some(bn3)) = (&self.conv3, &self.bn3) {
-            y = bn3.forward(&conv3.forward(&y.relu()));
-        }
-        match &self.downsample {
-            _ if self.plain => y.relu(),
-            Some(shortcut) => (y + shortcut.forward(x)).relu(),
-            None => (y + x).relu(),
-        }
+    /// Channels of the outputs of the stages.
+    pub(crate) fn channels(&self) -> Vec<usize> {
+        (0..self.layers.len()).map(|i| (self.inplanes << i) * self.block.expansion()).collect()
     }
 }
 
@@ -306,13 +215,13 @@ impl Forward for Block {
 #[derive(Module)]
 pub struct ResNet {
     conv1: Conv2d,
-    bn1: BatchNorm2d,
+    bn1: Box<dyn Forward>,
     maxpool: Option<Pool<MaxPool2d>>,
     layer1: Sequential,
-    layer2: Sequential,
-    layer3: Sequential,
+    layer2: Option<Sequential>,
+    layer3: Option<Sequential>,
     layer4: Option<Sequential>,
-    fc: Linear,
+    fc: Option<Linear>,
     #[module(skip)]
     needs: Needs,
     scope: Scope,
@@ -328,7 +237,7 @@ impl ResNet {
         self.needs.enforce("ResNet", x);
         let x = self.bn1.forward(&self.conv1.forward(x)).relu(); // (N, C, H / 2, W / 2)
         let mut x = self.maxpool.as_ref().map_or_else(|| x.clone(), |pool| pool.forward(&x)); // (N, C, H / 4, W / 4)
-        let stages = [Some(&self.layer1), Some(&self.layer2), Some(&self.layer3), self.layer4.as_ref()];
+        let stages = [Some(&self.layer1), self.layer2.as_ref(), self.layer3.as_ref(), self.layer4.as_ref()];
         let mut outputs = Vec::new();
         for stage in stages.into_iter().flatten() {
             x = stage.forward(&x);
@@ -336,13 +245,28 @@ impl ResNet {
         }
         outputs
     }
+
+    /// The first `stages` stages without what is behind them, to be asked for [`ResNet::stages`]; of the four stages and
+    /// the stem the last `trainable` are trained.
+    pub(crate) fn body(mut self, stages: usize, trainable: usize) -> ResNet {
+        let later = [&mut self.layer2, &mut self.layer3, &mut self.layer4];
+        later.into_iter().skip(stages - 1).for_each(|stage| *stage = None);
+        self.fc = None;
+        let layers = [self.layer4.as_ref(), self.layer3.as_ref(), self.layer2.as_ref(), Some(&self.layer1)];
+        layers.into_iter().skip(trainable).flatten().for_each(Module::freeze);
+        if trainable < 5 {
+            self.conv1.freeze();
+            self.bn1.freeze();
+        }
+        self
+    }
 }
 
 impl Forward for ResNet {
     fn forward(&self, x: &Tensor) -> Tensor {
         let _scope = self.scope.enter();
-        let deepest = self.stages(x).pop().expect("there are at least three stages");
+        let deepest = self.stages(x).pop().expect("there is at least one stage");
         let pooled = deepest.adaptive_avg_pool2d([1, 1]).flatten(1, -1); // (N, C', h, w) -> (N, C')
-        self.fc.forward(&pooled)
+        self.fc.as_ref().map_or_else(|| pooled.clone(), |fc| fc.forward(&pooled)) // (N, C') -> (N, K)
     }
 }

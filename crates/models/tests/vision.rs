@@ -8,6 +8,8 @@ mod errors;
 mod golden;
 #[path = "vision/properties.rs"]
 mod properties;
+#[path = "vision/pyramids.rs"]
+mod pyramids;
 #[path = "vision/sizes.rs"]
 mod sizes;
 // Its rates are for tests/training.rs.

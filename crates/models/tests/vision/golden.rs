@@ -1,16 +1,18 @@
-//! Agreement with torchvision at reduced width; `scripts/goldens/vision.py` says what is compared and makes the file.
+//! Agreement with torchvision, and with twins in torch where it lacks the net, at reduced width;
+//! `scripts/goldens/vision.py` says what is compared and makes the files.
 
 use gradus_models::{
-    Architecture, FeaturePyramidNetwork, GoogLeNet, GoogLeNetConfig, InceptionV3, InceptionV3Config, ModelConfig, build,
+    Architecture, CapsNet, CapsNetConfig, GoogLeNet, GoogLeNetConfig, InceptionV3, InceptionV3Config, ModelConfig,
+    build, capsule_margin_loss,
 };
-use gradus_nn::losses::cross_entropy;
+use gradus_nn::losses::{cross_entropy, mse_loss};
 use gradus_nn::{Forward, Module, StateDict};
 use gradus_tensor::{DType, Tensor, no_grad};
 use serde_json::Value;
 use std::collections::HashMap;
 
 /// Numbers in [-1, 1): splitmix64 of key and index, rounded to f32.
-fn number(key: u64, count: usize) -> Vec<f32> {
+pub fn number(key: u64, count: usize) -> Vec<f32> {
     let one = |i: u64| {
         let mut z = (i + (key << 32) + 1).wrapping_mul(0x9E37_79B9_7F4A_7C15);
         z = (z ^ (z >> 30)).wrapping_mul(0xBF58_476D_1CE4_E5B9);
@@ -38,14 +40,14 @@ fn value(key: u64, name: &str, shape: &[usize]) -> Tensor {
 }
 
 /// Norm and weighted sum.
-fn digest(t: &Tensor) -> [f64; 2] {
+pub fn digest(t: &Tensor) -> [f64; 2] {
     let t = doubles(t);
     let norm = t.iter().map(|v| v * v).sum::<f64>().sqrt();
     [norm, t.iter().enumerate().map(|(i, v)| v * (0.3 + 1.7 * i as f64).sin()).sum()]
 }
 
 /// Up to 32 evenly spaced elements.
-fn some(t: &Tensor) -> Vec<f64> {
+pub fn some(t: &Tensor) -> Vec<f64> {
     let flat = doubles(t);
     flat.iter().copied().step_by((flat.len() / 32).max(1)).take(32).collect()
 }
@@ -54,19 +56,19 @@ fn doubles(t: &Tensor) -> Vec<f64> {
     t.detach().to_dtype(DType::F64).to_vec::<f64>()
 }
 
-fn numbers(v: &Value) -> Vec<f64> {
+pub fn numbers(v: &Value) -> Vec<f64> {
     v.as_array().unwrap().iter().map(|x| x.as_f64().unwrap()).collect()
 }
 
 #[track_caller]
-fn close(what: &str, got: &[f64], want: &[f64], scale: f64, tolerance: f64) {
+pub fn close(what: &str, got: &[f64], want: &[f64], scale: f64, tolerance: f64) {
     assert_eq!(got.len(), want.len(), "{what}");
     for (g, w) in got.iter().zip(want) {
         assert!((g - w).abs() <= tolerance * scale, "{what}: {g}, torchvision has {w} (of {scale})");
     }
 }
 
-fn largest(v: &[f64]) -> f64 {
+pub fn largest(v: &[f64]) -> f64 {
     v.iter().fold(0.0, |m, x| x.abs().max(m))
 }
 
@@ -76,8 +78,8 @@ fn built(case: &Value) -> Box<dyn Forward> {
     build(&architecture).unwrap_or_else(|e| panic!("{e}"))
 }
 
-/// Gives a model the state of its case, by name.
-fn load(case: &Value, model: &dyn Forward) {
+/// The state a case begins with.
+pub fn state(case: &Value) -> StateDict {
     let entries = case["state"].as_array().unwrap().iter().enumerate().map(|(key, entry)| {
         let mut parts = entry.as_str().unwrap().split(' ');
         let name = parts.next().unwrap().to_string();
@@ -85,7 +87,12 @@ fn load(case: &Value, model: &dyn Forward) {
         let tensor = value(key as u64, &name, &shape);
         (name, tensor)
     });
-    let state: StateDict = entries.collect();
+    entries.collect()
+}
+
+/// Gives a model the state of its case, by name.
+pub fn load(case: &Value, model: &dyn Module) {
+    let state = state(case);
     model.load_state_dict(&state).unwrap_or_else(|e| panic!("{}: {e}", case["architecture"]));
     assert_eq!(model.state_dict().len(), state.len(), "{}", case["architecture"]);
 }
@@ -99,9 +106,8 @@ struct Bars {
     gradients: bool,
 }
 
-/// Compares a model with its case in f64, where only the order of sums differs, and in f32; `outputs` gives the main
-/// output and the auxiliary ones.
-fn agree<M: Forward>(case: &Value, make: impl Fn() -> M, outputs: impl Fn(&M, &Tensor) -> (Tensor, Vec<Tensor>)) {
+/// Compares a model with its case in f64, where only the order of sums differs, and in f32; `loss` is that of a batch.
+fn agree<M: Forward>(case: &Value, make: impl Fn() -> M, loss: impl Fn(&M, &Tensor) -> Tensor) {
     let exact = Bars { output: 1e-8, gradient: 1e-7, buffer: 1e-8, gradients: true };
     // Where rounding decides on which side of a kink a unit lies, gradients can only be compared in f64.
     let single = Bars { output: 1e-4, gradient: 1e-3, buffer: 1e-4, gradients: case["smooth"] == true };
@@ -109,33 +115,39 @@ fn agree<M: Forward>(case: &Value, make: impl Fn() -> M, outputs: impl Fn(&M, &T
         let mut model = make();
         model.to_dtype(dtype);
         load(case, &model);
-        compare(case, &model, dtype, &bars, &|x| outputs(&model, x));
+        compare(case, &model, dtype, &bars, &|x| loss(&model, x));
     }
 }
 
-fn compare(
-    case: &Value,
-    model: &dyn Forward,
-    dtype: DType,
-    bars: &Bars,
-    outputs: &dyn Fn(&Tensor) -> (Tensor, Vec<Tensor>),
-) {
+/// Labels 0, 1, ... of `n` pictures, again from 0 after `classes`.
+fn labels(n: usize, classes: usize) -> Tensor {
+    Tensor::from_vec((0..n).map(|i| (i % classes) as i64).collect::<Vec<_>>(), [n])
+}
+
+/// Cross-entropy of the main output and a share of that of the auxiliary ones.
+fn classes(main: &Tensor, auxiliary: &[Tensor], share: f64) -> Tensor {
+    let labels = labels(main.size(0), 10);
+    auxiliary.iter().fold(cross_entropy(main, &labels), |l, y| l + cross_entropy(y, &labels) * share)
+}
+
+/// What the file has of an output: all numbers of a small one, of a large one its digest and some.
+fn shown(t: &Tensor) -> Vec<f64> {
+    if t.numel() <= 200 { doubles(t) } else { digest(t).into_iter().chain(some(t)).collect() }
+}
+
+fn compare(case: &Value, model: &dyn Forward, dtype: DType, bars: &Bars, loss: &dyn Fn(&Tensor) -> Tensor) {
     let name = format!("{} {dtype}", case["architecture"]);
     let shape: Vec<usize> = numbers(&case["input"]).iter().map(|n| *n as usize).collect();
     let key = case["key"].as_u64().unwrap();
     let x = Tensor::from_vec(number(key, shape.iter().product()), &shape[..]).to_dtype(dtype);
     model.eval();
     let want = numbers(&case["output"]);
-    let got = doubles(&no_grad(|| model.forward(&x)));
+    let got = shown(&no_grad(|| model.forward(&x)));
     close(&format!("{name}: output in use"), &got, &want, largest(&want), bars.output);
 
     model.train();
     model.zero_grad();
-    let labels: Vec<i64> = (0..shape[0] as i64).map(|i| i % 10).collect();
-    let labels = Tensor::from_slice(&labels, [shape[0]]);
-    let (main, auxiliary) = outputs(&x);
-    let share = case["aux_weight"].as_f64().unwrap();
-    let loss = auxiliary.iter().fold(cross_entropy(&main, &labels), |l, y| l + cross_entropy(y, &labels) * share);
+    let loss = loss(&x);
     let want = case["loss"].as_f64().unwrap();
     close(&format!("{name}: loss"), &[loss.item_f64()], &[want], want, bars.gradient);
     loss.backward();
@@ -165,68 +177,87 @@ fn compare_gradients(case: &Value, name: &str, now: &HashMap<String, Tensor>, ba
     }
 }
 
-fn cases() -> Vec<Value> {
-    serde_json::from_str(include_str!("../goldens/vision.json")).unwrap()
+fn cases(text: &str) -> Vec<Value> {
+    serde_json::from_str(text).unwrap()
 }
+
+const VISION: &str = include_str!("../goldens/vision.json");
+const DENSE: &str = include_str!("../goldens/dense.json");
 
 #[test]
 fn models_agree_with_torchvision() {
-    let cases = cases();
+    let cases = cases(VISION);
     assert!(cases.len() > 10);
     for case in cases.iter().filter(|c| c["aux_weight"] == 0.0) {
-        agree(case, || built(case), |model, x| (model.forward(x), Vec::new()));
+        agree(case, || built(case), |model, x| classes(&model.forward(x), &[], 0.0));
     }
 }
 
-/// The configuration of a case whose model has auxiliary outputs.
+/// The configuration of a case whose model has more than one output.
 fn typed<C: ModelConfig>(case: &Value) -> C {
     let mut config = case["architecture"].clone();
     config.as_object_mut().unwrap().remove("name");
     serde_json::from_value(config).unwrap()
 }
 
-#[test]
-fn auxiliary_outputs_agree_with_torchvision() {
-    let cases = cases();
-    let with_aux: Vec<&Value> = cases.iter().filter(|c| c["aux_weight"] != 0.0).collect();
-    let names: Vec<&str> = with_aux.iter().map(|c| c["architecture"]["name"].as_str().unwrap()).collect();
-    assert_eq!(names, ["googlenet", "inception_v3"]);
-    agree(with_aux[0], || typed::<GoogLeNetConfig>(with_aux[0]).init(), GoogLeNet::forward_with_aux);
-    agree(with_aux[1], || typed::<InceptionV3Config>(with_aux[1]).init(), InceptionV3::forward_with_aux);
+fn named<'a>(cases: &'a [Value], name: &str) -> &'a Value {
+    let fits = |c: &&Value| c["architecture"]["name"] == name;
+    cases.iter().find(fits).unwrap_or_else(|| panic!("no case {name}"))
 }
 
 #[test]
-fn feature_pyramids_agree_with_torchvision() {
-    let case: Value = serde_json::from_str(include_str!("../goldens/fpn.json")).unwrap();
-    let shape = |v: &Value| numbers(v).iter().map(|n| *n as usize).collect::<Vec<usize>>();
-    let shapes: Vec<Vec<usize>> = case["inputs"].as_array().unwrap().iter().map(shape).collect();
-    let channels: Vec<usize> = shapes.iter().map(|s| s[1]).collect();
-    let out = case["out_channels"].as_u64().unwrap() as usize;
-    let mut pyramid = FeaturePyramidNetwork::new(&channels, out).last_level_max_pool(true);
-    pyramid.to_dtype(DType::F64);
-    let entries = case["state"].as_array().unwrap().iter().enumerate().map(|(key, entry)| {
-        let mut parts = entry.as_str().unwrap().split(' ');
-        let name = parts.next().unwrap().to_string();
-        let tensor = value(key as u64, &name, &parts.map(|n| n.parse().unwrap()).collect::<Vec<usize>>());
-        (name, tensor)
-    });
-    pyramid.load_state_dict(&entries.collect()).unwrap();
-    let input = |(i, shape): (usize, &Vec<usize>)| {
-        let values = number((1 << 20) + i as u64, shape.iter().product());
-        Tensor::from_vec(values, &shape[..]).to_dtype(DType::F64)
+fn auxiliary_outputs_agree_with_torchvision() {
+    let cases: Vec<Value> = cases(VISION).into_iter().filter(|c| c["aux_weight"] != 0.0).collect();
+    let [googlenet, inception] = ["googlenet", "inception_v3"].map(|name| named(&cases, name));
+    agree(
+        googlenet,
+        || typed::<GoogLeNetConfig>(googlenet).init(),
+        |model: &GoogLeNet, x| {
+            let (main, auxiliary) = model.forward_with_aux(x);
+            classes(&main, &auxiliary, 0.3)
+        },
+    );
+    agree(
+        inception,
+        || typed::<InceptionV3Config>(inception).init(),
+        |model: &InceptionV3, x| {
+            let (main, auxiliary) = model.forward_with_aux(x);
+            classes(&main, &auxiliary, 0.4)
+        },
+    );
+}
+
+#[test]
+fn nets_for_pixels_agree_with_twins_in_torch() {
+    let cases = cases(DENSE);
+    let pixels = |scores: &Tensor| {
+        let (n, k, h, w) = (scores.size(0), scores.size(1), scores.size(2), scores.size(3));
+        let wanted: Vec<i64> = (0..n * h * w).map(|i| (i * 7 % 11 % k) as i64).collect();
+        cross_entropy(scores, &Tensor::from_vec(wanted, [n, h, w]))
     };
-    let inputs: Vec<Tensor> = shapes.iter().enumerate().map(input).collect();
-    let maps = pyramid.forward(&inputs);
-    let wanted = case["outputs"].as_array().unwrap();
-    assert_eq!(maps.len(), wanted.len());
-    for (map, want) in maps.iter().zip(wanted) {
-        assert_eq!(map.shape()[..], shape(&want["shape"]));
-        let want = numbers(&want["some"]);
-        close("map", &some(map), &want, largest(&want), 1e-8);
+    for name in ["fcn32s", "fcn16s", "fcn8s", "segnet", "unet"] {
+        named(&cases, name);
     }
-    maps.iter().map(|map| map.square().mean()).reduce(|a, b| a + b).unwrap().backward();
-    for (name, parameter) in pyramid.named_parameters() {
-        let want = numbers(&case["gradients"][&name]);
-        close(&name, &digest(&parameter.grad().unwrap()), &want, want[0], 1e-7);
+    let others = ["encoder_decoder", "capsnet"];
+    for case in cases.iter().filter(|c| !others.iter().any(|name| c["architecture"]["name"] == *name)) {
+        agree(case, || built(case), |model, x| pixels(&model.forward(x)));
     }
+    for case in cases.iter().filter(|c| c["architecture"]["name"] == "encoder_decoder") {
+        agree(case, || built(case), |model, x| mse_loss(&model.forward(x), x));
+    }
+}
+
+#[test]
+fn capsules_and_their_reconstruction_agree_with_a_twin_in_torch() {
+    let cases = cases(DENSE);
+    let case = named(&cases, "capsnet");
+    agree(
+        case,
+        || typed::<CapsNetConfig>(case).init(),
+        |model: &CapsNet, x| {
+            let labels = labels(x.size(0), 5);
+            let (lengths, rebuilt) = model.forward_with_reconstruction(x, Some(&labels));
+            capsule_margin_loss(&lengths, &labels) + (rebuilt - x).square().sum() * (0.0005 / x.size(0) as f64)
+        },
+    );
 }

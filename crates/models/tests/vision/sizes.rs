@@ -3,7 +3,7 @@
 use gradus_models::{MODELS, Summary, find, summarize};
 
 /// As torchvision publishes them: `num_params` and `_ops` of `get_model_weights(name).DEFAULT.meta`, the latter in
-/// thousands of millions of multiply-accumulates.
+/// thousands of millions of multiply-accumulates; `python scripts/compare/vision.py --sizes` prints them.
 const TORCHVISION: &[(&str, usize, f64)] = &[
     ("alexnet", 61_100_840, 0.714),
     ("vgg11", 132_863_336, 7.609),
@@ -154,6 +154,31 @@ fn receptive_fields_are_the_published_ones() {
     assert_eq!(reach(&resnet, "layer4.2"), (427.0, 32.0));
     // The mean over 7x7 places sees 6 * 32 more.
     assert_eq!(resnet.rows.last().unwrap().receptive_field, Some([619.0; 2]));
+}
+
+/// From the output to the input r <- s r + (k - s), from the input to the output 1 + sum (k_l - 1) prod_(i<l) s_i.
+#[test]
+fn both_formulas_of_the_receptive_field_give_the_summarys() {
+    let (conv, pool) = ((3, 1), (2, 2));
+    let vgg: Vec<(usize, usize)> = [2, 2, 3, 3, 3].iter().flat_map(|&n| [vec![conv; n], vec![pool]].concat()).collect();
+    let alexnet = vec![(11, 4), (3, 2), (5, 1), (3, 2), (3, 1), (3, 1), (3, 1), (3, 2)];
+    // The stem, and the 3x3 convolutions of the second stage on: a basic block has two, the first with the stride.
+    let resnet = [vec![(7, 2), (3, 2)], vec![(3, 1); 4], [vec![(3, 2)], vec![(3, 1); 3]].concat().repeat(3)].concat();
+    for (name, path, layers) in
+        [("vgg16", "features.30", vgg), ("alexnet", "features.12", alexnet), ("resnet18", "layer4.1", resnet)]
+    {
+        let recurrence = layers.iter().rev().fold(1, |r, (k, s)| s * r + k - s);
+        let (closed, stride) = layers.iter().fold((1, 1), |(r, before), (k, s)| (r + (k - 1) * before, before * s));
+        assert_eq!(recurrence, closed, "{name}");
+        assert_eq!(reach(&of(name), path), (closed as f64, stride as f64), "{name}");
+    }
+}
+
+#[test]
+fn a_convolutional_net_sees_more_with_fewer_parameters_than_a_perceptron() {
+    let (mlp, lenet) = (of("mlp"), of("lenet5"));
+    assert!(mlp.parameters() > 4 * lenet.parameters());
+    assert!(mlp.macs() < lenet.macs());
 }
 
 #[test]
