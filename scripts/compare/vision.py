@@ -147,15 +147,17 @@ def faults(row):
 def cells(row):
     """The columns of a result: Gradus in float64, then in float32, then Gradus' and torch's distance from the exact."""
     number = lambda of, k: f"{row[of][k]:.0e}" if of in row else "-"
-    columns = [number("f64", k) for k in KEYS] + [number("f32", k) for k in ("output", "loss", "last", "buffers")]
-    return columns + [f"{number(a, k)} / {number('torch ' + a, k)}" for a in ["f32 from exact"] for k in ("output", "first", "last")]
+    columns = [str(row["batch"])] + [number("f64", k) for k in KEYS] + [number("f32", k) for k in ("output", "loss", "last", "buffers")]
+    ours, torchs = "f32 from exact", "torch f32 from exact"
+    return columns + [f"{number(ours, k)} / {number(torchs, k)}" for k in ("output", "first", "last")]
 
 
 def write_page(rows):
     """Puts the table between the marks of the page."""
     path = ROOT / "docs/models/interchange.md"
     begin, end = "<!-- table: scripts/compare/vision.py --page -->", "<!-- end of table -->"
-    head = ["model", *KEYS, "output", "loss", "last", "buffers", "output", "first", "last"]
+    head = ["model", "batch", *(f"f64 {k}" for k in KEYS), *(f"f32 {k}" for k in ("output", "loss", "last", "buffers"))]
+    head += [f"from exact: {k}" for k in ("output", "first", "last")]
     lines = ["| " + " | ".join(head) + " |", "|---" + "|---:" * (len(head) - 1) + "|"]
     lines += ["| " + " | ".join([f"`{r['model']}`", *cells(r)]) + " |" for r in rows]
     text = path.read_text()

@@ -4,6 +4,8 @@
 mod analysis;
 #[path = "cli/evaluation.rs"]
 mod evaluation;
+#[path = "cli/models.rs"]
+mod models;
 #[path = "cli/resume.rs"]
 mod resume;
 #[path = "cli/sources.rs"]

@@ -37,6 +37,7 @@ mod coverage {
     pub mod data;
     pub mod evaluation;
     pub mod losses;
+    pub mod models;
     pub mod norm;
     pub mod optim;
     pub mod recurrent;
@@ -80,6 +81,20 @@ const GROUPS: &[Group] = &[
         rows: &[coverage::norm::normalisation::ROWS],
     },
     Group {
+        heading: "Models of pictures",
+        letter: 'J',
+        numbers: 1..=15,
+        later: &[15],
+        rows: &[coverage::models::classification::ROWS],
+    },
+    Group {
+        heading: "Dense prediction",
+        letter: 'K',
+        numbers: 1..=6,
+        later: &[],
+        rows: &[coverage::models::dense::ROWS],
+    },
+    Group {
         heading: "Sequences",
         letter: 'O',
         numbers: 1..=29,
@@ -104,8 +119,8 @@ const GROUPS: &[Group] = &[
         heading: "Evaluation and analysis",
         letter: 'Q',
         numbers: 1..=28,
-        later: &[11, 12, 13, 14, 15, 16, 17, 26],
-        rows: &[coverage::evaluation::measures::ROWS, coverage::analysis::models::ROWS],
+        later: &[26],
+        rows: &[coverage::evaluation::measures::ROWS, coverage::analysis::models::ROWS, coverage::models::costs::ROWS],
     },
     Group {
         heading: "Adversarial examples",
