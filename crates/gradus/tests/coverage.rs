@@ -41,6 +41,7 @@ mod coverage {
     pub mod optim;
     pub mod recurrent;
     pub mod units;
+    pub mod vision;
 }
 
 /// A group of rows, which may be registered in several places.
@@ -97,15 +98,29 @@ const GROUPS: &[Group] = &[
         heading: "Practice",
         letter: 'I',
         numbers: 1..=14,
-        later: &[12, 14],
+        later: &[14],
         rows: &[coverage::evaluation::practice::ROWS],
     },
     Group {
         heading: "Evaluation and analysis",
         letter: 'Q',
         numbers: 1..=28,
-        later: &[11, 12, 13, 14, 15, 16, 17, 26],
-        rows: &[coverage::evaluation::measures::ROWS, coverage::analysis::models::ROWS],
+        later: &[26],
+        rows: &[coverage::evaluation::measures::ROWS, coverage::vision::cost::ROWS, coverage::analysis::models::ROWS],
+    },
+    Group {
+        heading: "Vision",
+        letter: 'J',
+        numbers: 1..=15,
+        later: &[],
+        rows: &[coverage::vision::classification::ROWS],
+    },
+    Group {
+        heading: "Dense prediction",
+        letter: 'K',
+        numbers: 1..=6,
+        later: &[],
+        rows: &[coverage::vision::dense::ROWS],
     },
     Group {
         heading: "Adversarial examples",
