@@ -57,6 +57,10 @@ def classification(truth, scores):
         out[name] = {"precision": p, "recall": r, "f1": f}
         if average is None:
             out[name] = {k: list(v) for k, v in out[name].items()}
+    iou = m.jaccard_score(truth, predicted, labels=labels, average=None, zero_division=0)
+    occurs = [((truth == c) | (predicted == c)).any() for c in labels]
+    out["iou"] = [x if there else np.nan for x, there in zip(iou, occurs)]
+    out["mean_iou"] = m.jaccard_score(truth, predicted, average="macro")
     aucs = [m.roc_auc_score(truth == c, scores[:, c]) if 0 < (truth == c).sum() < len(truth) else np.nan for c in labels]
     out["auc"] = aucs
     out["average_precision"] = [m.average_precision_score(truth == c, scores[:, c]) if (truth == c).any() else np.nan

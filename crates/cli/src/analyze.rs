@@ -18,7 +18,10 @@ pub(crate) fn analyze(args: &AnalyzeArgs) -> Result<ExitCode> {
     let trained = open(run)?;
     let options = EvaluateOptions { data: args.data.clone(), ..EvaluateOptions::default() };
     let Evaluation::Classes(measured) = trained.evaluate(&options)? else {
-        return Err(TrainError::Input(format!("{} foretells numbers; an analysis needs classes", run.display())));
+        return Err(TrainError::Input(format!(
+            "{} does not tell classes of inputs apart, which an analysis needs",
+            run.display()
+        )));
     };
     let dir = match (&args.out, trained.checkpoint.parent()) {
         (Some(dir), _) => dir.clone(),

@@ -175,6 +175,9 @@ pub(crate) struct PredictArgs {
     /// Swap light and dark, for dark ink on light paper
     #[arg(long)]
     pub(crate) invert: bool,
+    /// Of a model of masks: where the mask and the overlay of each picture are written
+    #[arg(long, value_name = "DIR", default_value = "predictions")]
+    pub(crate) pictures: PathBuf,
     /// Print one JSON object on standard output, everything else on standard error
     #[arg(long)]
     pub(crate) json: bool,

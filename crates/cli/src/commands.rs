@@ -5,8 +5,8 @@ use crate::args::{EvalArgs, PredictArgs, TrainArgs};
 use crate::table::table;
 use gradus_train::metrics::{Average, ClassRow};
 use gradus_train::{
-    Choice, EvaluateOptions, Evaluation, Fit, Measured, MeasuredNumbers, Recipe, Result, Robustness, TrainError,
-    Trained, did_you_mean, predict_files, run::Summary, run::Watch,
+    Choice, EvaluateOptions, Evaluation, Fit, Measured, MeasuredNumbers, MeasuredPixels, Prediction, Recipe, Result,
+    Robustness, TrainError, Trained, did_you_mean, predict_files, run::Summary, run::Watch,
 };
 use serde_json::{Value, json};
 use std::io::Write;
@@ -90,6 +90,11 @@ fn closing(s: &Summary) -> String {
         return format!("interrupted after {} of its epochs; {:.1} s; saved in {place}\n", s.epochs, s.seconds);
     };
     let result = match s.test_errors {
+        None if s.test_miou.is_some() => format!(
+            "test mIoU {:.4}, pixel accuracy {:.2} %",
+            s.test_miou.unwrap_or(f64::NAN),
+            100.0 * s.test_accuracy.unwrap_or(f64::NAN)
+        ),
         Some(e) => format!("test MSE {:.6}, MAE {:.6}, R2 {:.4}", e.mse, e.mae, e.r2),
         None => format!("test accuracy {:.2} %", 100.0 * s.test_accuracy.unwrap_or(f64::NAN)),
     };
@@ -112,6 +117,7 @@ pub(crate) fn eval(args: &EvalArgs) -> Result<ExitCode> {
     let options = EvaluateOptions { data: args.data.clone(), five_crop: args.five_crop, skip_broken: args.skip_broken };
     let measured = match trained.evaluate(&options)? {
         Evaluation::Classes(measured) => measured,
+        Evaluation::Pixels(measured) => return eval_pixels(args, &trained, &measured, start),
         Evaluation::Numbers(measured) => return eval_numbers(args, &trained, &measured, start),
     };
     let choice = args.cost.as_ref().map(|c| Choice::Cost(c[0], c[1])).or(args.sensitivity.map(Choice::Sensitivity));
@@ -153,6 +159,38 @@ pub(crate) fn eval(args: &EvalArgs) -> Result<ExitCode> {
     for picture in pictures {
         print(&format!("drew {}\n", picture.display()));
     }
+    Ok(ExitCode::SUCCESS)
+}
+
+/// `gradus eval` of a model that gives every pixel a class.
+fn eval_pixels(args: &EvalArgs, trained: &Trained, measured: &MeasuredPixels, start: Instant) -> Result<ExitCode> {
+    if args.positive.is_some() || !args.adversarial.is_empty() {
+        return Err(TrainError::Input("thresholds and attacks are for classes of inputs, not of pixels".into()));
+    }
+    let title = format!("{}: {}", trained.card.recipe.name, trained.card.recipe.model.name);
+    let pictures = args.pictures.as_deref().map(|dir| measured.pictures(&title, dir)).transpose()?.unwrap_or_default();
+    if args.json {
+        let mut object = measured.to_json();
+        describe(&mut object, trained, start, &pictures);
+        print_json(&object);
+        return Ok(ExitCode::SUCCESS);
+    }
+    let c = &measured.confusion;
+    let share = |x: f64| format!("{:.2} %", 100.0 * x);
+    let row = |(i, name): (usize, &String)| {
+        let iou = c.iou(i).map_or_else(|| "-".to_string(), |x| format!("{x:.4}"));
+        vec![name.clone(), c.support(i).to_string(), iou, share(c.recall(i)), share(c.precision(i)), share(c.f1(i))]
+    };
+    let rows: Vec<Vec<String>> = measured.classes.iter().enumerate().map(row).collect();
+    print(&table(&["class", "pixels", "IoU", "recognised", "precision", "F1 (Dice)"], &rows, &[1, 2, 3, 4, 5]));
+    print(&format!(
+        "\ntest mIoU {:.4}, pixel accuracy {} (loss {:.4}, {} examples)\n",
+        measured.mean_iou(),
+        share(measured.pixel_accuracy()),
+        measured.loss,
+        measured.examples()
+    ));
+    pictures.iter().for_each(|picture| print(&format!("drew {}\n", picture.display())));
     Ok(ExitCode::SUCCESS)
 }
 
@@ -237,6 +275,9 @@ pub(crate) fn predict(args: &PredictArgs) -> Result<ExitCode> {
     let trained = open(&args.run)?;
     let predictions = predict_files(&trained, &args.inputs, Fit { resize: args.resize, invert: args.invert })?;
     let classes = &trained.card.classes;
+    if trained.card.recipe.data.has_masks() {
+        return predict_masks(args, &trained, &predictions);
+    }
     if let Some(target) = &trained.card.target {
         if args.json {
             let list: Vec<Value> = predictions
@@ -278,6 +319,38 @@ pub(crate) fn predict(args: &PredictArgs) -> Result<ExitCode> {
         })
         .collect();
     let right: Vec<usize> = (2..header.len()).collect();
+    print(&table(&header, &rows, &right));
+    Ok(ExitCode::SUCCESS)
+}
+
+/// `gradus predict` of a model that gives every pixel a class: writes a mask and an overlay of each picture.
+fn predict_masks(args: &PredictArgs, trained: &Trained, predictions: &[Prediction]) -> Result<ExitCode> {
+    let (dir, classes) = (&args.pictures, &trained.card.classes);
+    std::fs::create_dir_all(dir).map_err(TrainError::io("create the directory", dir))?;
+    let (mut rows, mut list, mut taken) = (Vec::new(), Vec::new(), std::collections::HashSet::new());
+    for (i, prediction) in predictions.iter().enumerate() {
+        let Some(said) = &prediction.mask else { continue };
+        let stem = Path::new(&prediction.input).file_stem().map_or_else(String::new, |s| s.to_string_lossy().into());
+        // Pictures of one name from several directories, or of one array, are told apart by their place.
+        let stem = if taken.insert(stem.clone()) { stem } else { format!("{stem}-{i}") };
+        let [mask, overlay] = ["mask", "overlay"].map(|kind| dir.join(format!("{stem}-{kind}.png")));
+        said.mask.save_png(&mask)?;
+        said.overlay.save_png(&overlay)?;
+        let shares: serde_json::Map<String, Value> =
+            classes.iter().cloned().zip(said.shares.iter().map(|&x| json!(x))).collect();
+        list.push(json!({ "input": prediction.input, "mask": mask, "overlay": overlay, "shares": shares }));
+        let cells = [prediction.input.clone(), mask.display().to_string(), overlay.display().to_string()];
+        rows.push(
+            cells.into_iter().chain(said.shares.iter().map(|x| format!("{:.2} %", 100.0 * x))).collect::<Vec<_>>(),
+        );
+    }
+    if args.json {
+        print_json(&json!({ "checkpoint": trained.checkpoint, "predictions": list }));
+        return Ok(ExitCode::SUCCESS);
+    }
+    let header: Vec<&str> =
+        ["input", "mask", "overlay"].into_iter().chain(classes.iter().map(String::as_str)).collect();
+    let right: Vec<usize> = (3..header.len()).collect();
     print(&table(&header, &rows, &right));
     Ok(ExitCode::SUCCESS)
 }

@@ -3,7 +3,7 @@
 use crate::args::{DataArgs, DataCommand, GetArgs, StatsArgs};
 use crate::commands::{print, print_json};
 use crate::table::{table, thousands};
-use gradus_data::{DOWNLOADS, Download, FolderStats, contact_sheet, folder_stats};
+use gradus_data::{DOWNLOADS, Download, FolderStats, contact_sheet, folder_stats, write_shapes};
 use gradus_train::{Result, TrainError, did_you_mean};
 use indicatif::{ProgressBar, ProgressStyle};
 use serde_json::{Value, json};
@@ -21,9 +21,18 @@ pub(crate) fn data(args: &DataArgs) -> Result<ExitCode> {
     }
 }
 
+/// What is made here instead of being downloaded.
+const MADE: &str = "shapes";
+
 fn get(args: &GetArgs) -> Result<ExitCode> {
+    if args.name == MADE {
+        let dir = args.dir.clone().unwrap_or_else(|| Path::new("data").join(MADE));
+        write_shapes(&dir)?;
+        print(&format!("{MADE} is in {0}; train with: gradus train masks --data {0}\n", dir.display()));
+        return Ok(ExitCode::SUCCESS);
+    }
     let Some(set) = DOWNLOADS.iter().find(|d| d.name == args.name) else {
-        let names: Vec<&str> = DOWNLOADS.iter().map(|d| d.name).collect();
+        let names: Vec<&str> = DOWNLOADS.iter().map(|d| d.name).chain([MADE]).collect();
         let hint = did_you_mean(&args.name, names.iter().copied());
         let message =
             format!("nothing called `{}` can be downloaded{hint}. There are: {}", args.name, names.join(", "));

@@ -258,6 +258,11 @@ impl PairedImageFolder {
         Ok(PairedImageFolder { files, sides: [Pictures::plain(), Pictures::plain()] })
     }
 
+    /// The pairs.
+    pub(crate) fn into_files(self) -> Vec<[PathBuf; 2]> {
+        self.files
+    }
+
     /// What both pictures of a pair go through when they are read.
     pub fn transform(self, transform: Compose) -> PairedImageFolder {
         self.transforms(transform.clone(), transform)

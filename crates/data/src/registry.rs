@@ -1,6 +1,7 @@
 //! The data sets that can be named in a recipe.
 
-use crate::{DataError, TensorDataset, digits, mnist, read_cifar10, read_cifar100, stratified_split};
+use crate::shapes::{CLASSES, SIDE};
+use crate::{DataError, TensorDataset, digits, mnist, read_cifar10, read_cifar100, shapes, stratified_split};
 use gradus_tensor::Tensor;
 use std::path::{Path, PathBuf};
 
@@ -17,6 +18,8 @@ pub struct DatasetInfo {
     pub shape: [usize; 3],
     /// The names of the classes.
     pub classes: &'static [&'static str],
+    /// Whether every pixel has a class, and not only every picture.
+    pub masks: bool,
     /// Who made it, where it comes from and under which licence.
     pub source: &'static str,
     /// The files its directory must hold, or `None` if it is bundled.
@@ -46,6 +49,7 @@ pub const DATASETS: &[DatasetInfo] = &[
         description: "1,797 bundled 8x8 scans of handwritten digits; a stratified fifth is the test set",
         shape: [1, 8, 8],
         classes: &["0", "1", "2", "3", "4", "5", "6", "7", "8", "9"],
+        masks: false,
         source: "E. Alpaydin, C. Kaynak: Optical Recognition of Handwritten Digits, UCI 1998, doi 10.24432/C50P49, CC BY 4.0",
         files: None,
         load: |_, seed| {
@@ -56,10 +60,21 @@ pub const DATASETS: &[DatasetInfo] = &[
         },
     },
     DatasetInfo {
+        name: "shapes",
+        description: "600 made 64x64 pictures of circles, squares and triangles with a class for every pixel; 100 are the test set",
+        shape: [3, SIDE, SIDE],
+        classes: CLASSES,
+        masks: true,
+        source: "made by `gradus data get shapes`, and in memory; no licence is needed",
+        files: None,
+        load: |_, _| Ok(shapes()),
+    },
+    DatasetInfo {
         name: "mnist",
         description: "28x28 handwritten digits, 60,000 to train and 10,000 to test, from MNIST's four idx files",
         shape: [1, 28, 28],
         classes: &["0", "1", "2", "3", "4", "5", "6", "7", "8", "9"],
+        masks: false,
         source: "Y. LeCun, C. Cortes, C. J. C. Burges: The MNIST database of handwritten digits, 1998",
         files: Some(IDX_FILES),
         load: idx_parts,
@@ -80,6 +95,7 @@ pub const DATASETS: &[DatasetInfo] = &[
             "Bag",
             "Ankle boot",
         ],
+        masks: false,
         source: "H. Xiao, K. Rasul, R. Vollgraf: Fashion-MNIST, arXiv 1708.07747, 2017, MIT licence",
         files: Some(IDX_FILES),
         load: idx_parts,
@@ -89,6 +105,7 @@ pub const DATASETS: &[DatasetInfo] = &[
         description: "28x28 handwritten Kuzushiji, 60,000 to train and 10,000 to test, in four idx files as MNIST's",
         shape: [1, 28, 28],
         classes: &["o", "ki", "su", "tsu", "na", "ha", "ma", "ya", "re", "wo"],
+        masks: false,
         source: "T. Clanuwat and others: Deep Learning for Classical Japanese Literature, arXiv 1812.01718, CC BY-SA 4.0",
         files: Some(IDX_FILES),
         load: idx_parts,
@@ -98,6 +115,7 @@ pub const DATASETS: &[DatasetInfo] = &[
         description: "32x32 photographs of 10 classes, 50,000 to train and 10,000 to test, from the binary files",
         shape: [3, 32, 32],
         classes: &["airplane", "automobile", "bird", "cat", "deer", "dog", "frog", "horse", "ship", "truck"],
+        masks: false,
         source: "A. Krizhevsky: Learning Multiple Layers of Features from Tiny Images, 2009",
         files: Some("data_batch_{1,2,3,4,5}.bin and test_batch.bin, or cifar-10-batches-bin with them"),
         load: |dir, _| {
@@ -114,6 +132,7 @@ pub const DATASETS: &[DatasetInfo] = &[
         description: "32x32 photographs of 100 classes, 50,000 to train and 10,000 to test, from the binary files",
         shape: [3, 32, 32],
         classes: CIFAR100,
+        masks: false,
         source: "A. Krizhevsky: Learning Multiple Layers of Features from Tiny Images, 2009",
         files: Some("train.bin and test.bin, or cifar-100-binary with them"),
         load: |dir, _| {

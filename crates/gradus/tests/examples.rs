@@ -4,6 +4,8 @@ use std::sync::{Mutex, MutexGuard};
 
 #[path = "examples/centring.rs"]
 mod centring;
+#[path = "examples/depth.rs"]
+mod depth;
 #[path = "examples/dilation.rs"]
 mod dilation;
 #[path = "examples/edges.rs"]

@@ -1,6 +1,7 @@
 //! A capsule network with dynamic routing, and the decoder that rebuilds its input.
 
 use crate::ModelConfig;
+use crate::extra::{Extra, Taught};
 use crate::registry::check_width;
 use gradus_nn::{CapsuleLayer, CapsuleLength, Conv2d, Forward, Linear, Module, PrimaryCapsules, Scope, Sequential};
 use gradus_nn::{ReLU, Sigmoid, sequential};
@@ -81,6 +82,15 @@ impl ModelConfig for CapsNetConfig {
             ));
         }
         Ok(())
+    }
+
+    fn extra(&self) -> Extra {
+        Extra::Reconstruction
+    }
+
+    fn forward_taught(model: &CapsNet, x: &Tensor, labels: &Tensor) -> Taught {
+        let (outputs, rebuilt) = model.forward_with_reconstruction(x, Some(labels));
+        Taught { outputs, auxiliary: vec![], reconstruction: Some(rebuilt) }
     }
 
     fn init(&self) -> CapsNet {

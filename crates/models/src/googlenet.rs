@@ -4,6 +4,7 @@ use crate::ModelConfig;
 use crate::common::{
     BasicConv2d, Begin, Needs, begin, check_dropout, check_factor, check_transform, scaled, transformed,
 };
+use crate::extra::{Extra, Taught};
 use crate::registry::check_width;
 use crate::window::Pool;
 use gradus_nn::{Conv2d, Dropout, Forward, Linear, MaxPool2d, Module, Scope, Sequential, sequential};
@@ -71,6 +72,15 @@ impl ModelConfig for GoogLeNetConfig {
         check_width("in_channels", &[self.in_channels])?;
         check_width("num_classes", &[self.num_classes])?;
         check_transform(self.transform_input, self.in_channels)
+    }
+
+    fn extra(&self) -> Extra {
+        let smallest = self.needs().map_or(1, |n| n.smallest);
+        if self.aux_logits { Extra::Auxiliary { heads: 2, smallest } } else { Extra::None }
+    }
+
+    fn forward_taught(model: &GoogLeNet, x: &Tensor, _: &Tensor) -> Taught {
+        Taught::with_auxiliary(model.forward_with_aux(x))
     }
 
     fn init(&self) -> GoogLeNet {

@@ -4,6 +4,7 @@ use crate::ModelConfig;
 use crate::common::{
     BasicConv2d, Begin, Needs, begin, check_dropout, check_factor, check_transform, scaled, transformed,
 };
+use crate::extra::{Extra, Taught};
 use crate::mixed::{Mixed, Plan, Pooled, chain, same};
 use crate::registry::check_width;
 use crate::window::Pool;
@@ -137,6 +138,14 @@ impl ModelConfig for InceptionV3Config {
         check_width("in_channels", &[self.in_channels])?;
         check_width("num_classes", &[self.num_classes])?;
         check_transform(self.transform_input, self.in_channels)
+    }
+
+    fn extra(&self) -> Extra {
+        if self.aux_logits { Extra::Auxiliary { heads: 1, smallest: 299 } } else { Extra::None }
+    }
+
+    fn forward_taught(model: &InceptionV3, x: &Tensor, _: &Tensor) -> Taught {
+        Taught::with_auxiliary(model.forward_with_aux(x))
     }
 
     fn init(&self) -> InceptionV3 {

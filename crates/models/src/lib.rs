@@ -4,12 +4,14 @@
 //! [`Architecture`] (name and configuration) from which [`build`] makes the same model again.
 
 mod alexnet;
+mod architecture;
 mod capsnet;
 mod classic;
 mod common;
 mod densenet;
 mod digits_cnn;
 mod draw;
+mod extra;
 mod fcn;
 mod fpn;
 mod frozen_batch_norm;
@@ -36,11 +38,13 @@ mod vgg;
 mod window;
 
 pub use alexnet::{AlexNet, AlexNetConfig};
+pub use architecture::{Architecture, ModelError};
 pub use capsnet::{CapsNet, CapsNetConfig, capsule_margin_loss};
 pub use classic::{Activation, LeNet5, LeNet5Config, MlpConfig, PerceptronConfig};
 pub use common::Needs;
 pub use densenet::{DenseNet, DenseNetConfig};
 pub use digits_cnn::{DigitsCnn, DigitsCnnConfig};
+pub use extra::{Extra, Model, Taught};
 pub use fcn::{Fcn, FcnConfig};
 pub use fpn::{ExtraBlocks, FeaturePyramidNetwork};
 pub use frozen_batch_norm::FrozenBatchNorm2d;
@@ -51,7 +55,7 @@ pub use mnist_cnn::{MnistCnn, MnistCnnConfig};
 pub use mnist_mlp::MnistMlpConfig;
 pub use mobilenet::{MobileNetV2, MobileNetV2Config};
 pub use names::did_you_mean;
-pub use registry::{Architecture, MODELS, ModelConfig, ModelError, ModelRow, Output, build, find};
+pub use registry::{MODELS, ModelConfig, ModelRow, Output, build, find};
 pub use resnet::{ResNet, ResNetConfig, ResNetStem};
 pub use resnet_block::{ResNetBlock, ResNetNorm, ResNetShortcut};
 pub use resnet_fpn::{BackboneWithFpn, ResNetFpnConfig, resnet_fpn_backbone};

@@ -1,6 +1,8 @@
 //! The table of models, and building one from its stored description.
 
+use crate::architecture::{Architecture, ModelError};
 use crate::common::Needs;
+use crate::extra::{Built, Extra, Model, Taught};
 use crate::names::did_you_mean;
 use crate::{
     AlexNetConfig, CapsNetConfig, DenseNetConfig, DigitsCnnConfig, EncoderDecoderConfig, FcnConfig, GoogLeNetConfig,
@@ -8,8 +10,9 @@ use crate::{
     PerceptronConfig, ResNetConfig, SegNetConfig, SqueezeNetConfig, UNetConfig, VggConfig,
 };
 use gradus_nn::Forward;
+use gradus_tensor::Tensor;
+use serde::Serialize;
 use serde::de::DeserializeOwned;
-use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 
 /// Every model that can be named in a recipe, a checkpoint or on the command line. Names, and the names of parameters,
@@ -126,7 +129,7 @@ pub enum Output {
 }
 
 /// The typed configuration of a model: what is stored of it, and how it becomes a model.
-pub trait ModelConfig: Serialize + DeserializeOwned + Default {
+pub trait ModelConfig: Serialize + DeserializeOwned + Default + 'static {
     /// The model.
     type Model: Forward + 'static;
 
@@ -141,6 +144,17 @@ pub trait ModelConfig: Serialize + DeserializeOwned + Default {
         None
     }
 
+    /// What the model gives beside its outputs while it is trained.
+    fn extra(&self) -> Extra {
+        Extra::None
+    }
+
+    /// The outputs for the inputs `x` with these labels, and what the model gives beside them.
+    fn forward_taught(model: &Self::Model, x: &Tensor, labels: &Tensor) -> Taught {
+        let _ = labels;
+        Taught::with_auxiliary((model.forward(x), vec![]))
+    }
+
     /// Whether the numbers make a model.
     ///
     /// # Errors
@@ -152,7 +166,7 @@ pub trait ModelConfig: Serialize + DeserializeOwned + Default {
 }
 
 /// A model with fresh weights, or what is wrong with its configuration.
-type Built = Result<Box<dyn Forward>, String>;
+type Made = Result<Box<dyn Model>, String>;
 
 /// What pictures a model takes, or what is wrong with its configuration.
 type Needed = Result<Option<Needs>, String>;
@@ -171,7 +185,8 @@ pub struct ModelRow {
     pub output: Output,
     defaults: fn(&str) -> Map<String, Value>,
     needs: fn(&str, &Map<String, Value>) -> Needed,
-    build: fn(&str, &Map<String, Value>) -> Built,
+    extra: fn(&str, &Map<String, Value>) -> Result<Extra, String>,
+    build: fn(&str, &Map<String, Value>) -> Made,
 }
 
 const fn row<C: ModelConfig>(
@@ -189,7 +204,8 @@ const fn row<C: ModelConfig>(
         output,
         defaults: defaults::<C>,
         needs: |name, config| Ok(parse::<C>(name, config)?.needs()),
-        build: |name, config| Ok(Box::new(parse::<C>(name, config)?.init())),
+        extra: |name, config| Ok(parse::<C>(name, config)?.extra()),
+        build: |name, config| Ok(Box::new(Built::<C>(parse::<C>(name, config)?.init()))),
     }
 }
 
@@ -239,62 +255,25 @@ impl ModelRow {
         (self.needs)(self.name, config).map_err(|reason| self.error(reason))
     }
 
+    /// What the model that `config` describes gives beside its outputs while it is trained.
+    ///
+    /// # Errors
+    /// Those of [`ModelRow::check`].
+    pub fn extra(&self, config: &Map<String, Value>) -> Result<Extra, ModelError> {
+        (self.extra)(self.name, config).map_err(|reason| self.error(reason))
+    }
+
     /// A model with fresh random weights.
     ///
     /// # Errors
     /// Those of [`ModelRow::check`].
-    pub fn build(&self, config: &Map<String, Value>) -> Result<Box<dyn Forward>, ModelError> {
+    pub fn build(&self, config: &Map<String, Value>) -> Result<Box<dyn Model>, ModelError> {
         (self.build)(self.name, config).map_err(|reason| self.error(reason))
     }
 
     fn error(&self, reason: String) -> ModelError {
         ModelError::Config { model: self.name.into(), reason }
     }
-}
-
-/// The name and configuration of a model: all that is needed to build it again, without its weights.
-///
-/// ```
-/// let architecture = gradus_models::find("mnist-mlp").unwrap().default_architecture();
-/// assert_eq!(architecture.to_string(), r#"mnist-mlp {"hidden":[128,64]}"#);
-/// let model = gradus_models::build(&architecture).unwrap();
-/// ```
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-pub struct Architecture {
-    /// The name of a row of [`MODELS`].
-    pub name: String,
-    /// The fields of its configuration.
-    #[serde(flatten)]
-    pub config: Map<String, Value>,
-}
-
-impl std::fmt::Display for Architecture {
-    fn fmt(&self, f: &mut std::fmt::Formatter) -> std::fmt::Result {
-        write!(f, "{} {}", self.name, Value::Object(self.config.clone()))
-    }
-}
-
-/// Why a model cannot be built.
-#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-pub enum ModelError {
-    /// No row has this name.
-    #[error("there is no model `{name}`{hint}. Models: {known}")]
-    Unknown {
-        /// The name that was asked for.
-        name: String,
-        /// The nearest name, if one is near.
-        hint: String,
-        /// Those there are.
-        known: String,
-    },
-    /// The configuration does not fit the model.
-    #[error("model `{model}`: {reason}")]
-    Config {
-        /// The model.
-        model: String,
-        /// What is wrong.
-        reason: String,
-    },
 }
 
 /// The row called `name`.
@@ -313,7 +292,7 @@ pub fn find(name: &str) -> Result<&'static ModelRow, ModelError> {
 ///
 /// # Errors
 /// An unknown name or a configuration that does not fit.
-pub fn build(architecture: &Architecture) -> Result<Box<dyn Forward>, ModelError> {
+pub fn build(architecture: &Architecture) -> Result<Box<dyn Model>, ModelError> {
     find(&architecture.name)?.build(&architecture.config)
 }
 

@@ -4,10 +4,10 @@ use crate::checkpoint::{Card, Preprocess};
 use crate::error::{Result, TrainError, did_you_mean};
 use crate::practice::Mixing;
 use crate::recipe::{DataConfig, Recipe, Scaling};
-use crate::sources::{self, Encoding, Parts, SOURCES, Stored, TargetScale, pictures};
+use crate::sources::{self, Encoding, Parts, SOURCES, Stored, TargetScale, masks, pictures};
 use gradus_data::transforms::{Compose, CutMix, MixUp, ToTensor};
 use gradus_data::{
-    DATASETS, DataLoader, Dataset, DatasetInfo, Normalize, TensorDataset, find_dataset, stratified_split,
+    DATASETS, DataLoader, Dataset, DatasetInfo, Normalize, TensorDataset, find_dataset, random_split, stratified_split,
 };
 use std::path::Path;
 use std::sync::Arc;
@@ -112,11 +112,17 @@ fn built_in(recipe: &Recipe) -> Result<Parts> {
     let config = &recipe.data;
     let info = find(&config.name)?;
     let (rest, test) = read(info, config)?;
-    let labels = rest.targets().to_vec::<i64>();
     // Another seed than the test part's, so that the two choices do not follow from the same numbers.
-    let (train, validation) = stratified_split(&labels, config.validation, config.split_seed.wrapping_add(1));
+    let seed = config.split_seed.wrapping_add(1);
+    let (train, validation) = match info.masks {
+        true => random_split(rest.len(), config.validation, seed),
+        false => stratified_split(&rest.targets().to_vec::<i64>(), config.validation, seed),
+    };
     let (train, validation) = (rest.subset(&train), rest.subset(&validation));
     let classes = info.classes.iter().map(|c| c.to_string()).collect();
+    if info.masks {
+        return masks::prepare(recipe, [train, validation, test].map(masks::Raw::Memory), classes, info.shape[0]);
+    }
     if !recipe.transforms.is_empty() {
         let raw = [train, validation, test].map(pictures::Raw::Memory);
         return pictures::prepare(recipe, raw, classes, info.shape[0]);
@@ -144,6 +150,9 @@ fn built_in(recipe: &Recipe) -> Result<Parts> {
 pub(crate) fn load_test(card: &Card, config: &DataConfig, five_crop: bool) -> Result<Loader> {
     let recipe = Recipe { data: config.clone(), ..card.recipe.clone() };
     let mut encoding = card.encoding.clone();
+    if five_crop && config.has_masks() {
+        return Err(TrainError::Input("the pixels of five crops are no mask; leave --five-crop out".into()));
+    }
     if five_crop {
         let [_, height, width] = card.preprocess.shape[..] else {
             return Err(TrainError::Input("only pictures have corners to crop; leave --five-crop out".into()));
@@ -161,6 +170,9 @@ pub(crate) fn load_test(card: &Card, config: &DataConfig, five_crop: bool) -> Re
         None => {
             let (_, test) = read(find(&config.name)?, config)?;
             match &encoding {
+                Encoding::Pictures { transform, .. } if config.has_masks() => {
+                    masks::Raw::Memory(test).through(transform)
+                }
                 Encoding::Pictures { transform, .. } => pictures::Raw::Memory(test).through(transform),
                 _ => Arc::new(scaled(&test, &card.preprocess.scale())),
             }

@@ -2,7 +2,7 @@
 
 use gradus_models::{Architecture, find};
 
-/// The architecture with `inputs`, `in_channels` and `num_classes` as the data has them, where it has such fields.
+/// The architecture with `inputs`, `in_channels`, `num_classes` and `out_channels` as the data has them, where it has such fields.
 ///
 /// # Errors
 /// If a recipe sets such a field to something else, or the model cannot take inputs of this shape or give so many
@@ -11,7 +11,12 @@ pub(crate) fn fitted(model: &Architecture, shape: &[usize], outputs: usize) -> R
     let row = find(&model.name).map_err(|e| e.to_string())?;
     let (mut fit, defaults) = (model.clone(), row.default_architecture().config);
     let channels = (shape.len() == 3).then(|| shape[0]);
-    let wanted = [("inputs", Some(shape.iter().product())), ("in_channels", channels), ("num_classes", Some(outputs))];
+    let wanted = [
+        ("inputs", Some(shape.iter().product())),
+        ("in_channels", channels),
+        ("num_classes", Some(outputs)),
+        ("out_channels", Some(outputs)),
+    ];
     for (field, value) in wanted.into_iter().filter_map(|(field, value)| Some((field, value?))) {
         let Some(usual) = defaults.get(field) else { continue };
         let given = model.config.get(field).unwrap_or(usual);
@@ -26,7 +31,8 @@ pub(crate) fn fitted(model: &Architecture, shape: &[usize], outputs: usize) -> R
         None if defaults.contains_key("inputs") || row.input == shape => (),
         None => return Err(format!("model `{}` takes {:?}, but the data has {shape:?}", row.name, row.input)),
     }
-    match defaults.contains_key("num_classes") || row.classes == outputs {
+    let any = ["num_classes", "out_channels"].iter().any(|field| defaults.contains_key(*field));
+    match any || row.classes == outputs {
         true => Ok(fit),
         false => Err(format!("model `{}` gives {} outputs, but the data asks for {outputs}", row.name, row.classes)),
     }

@@ -168,7 +168,7 @@ fn at_start(recipe: &Recipe, splits: &Splits, model: &dyn Forward) -> Vec<(&'sta
         found.push(("T11", format!("{pools} pooling layers and {conv} convolutions")));
     }
     let classes = splits.classes.len().max(1);
-    if splits.target.is_none() && examples / classes < 100 {
+    if splits.target.is_none() && !recipe.data.has_masks() && examples / classes < 100 {
         found.push(("T12", format!("{examples} training examples are {} a class", examples / classes)));
     }
     let weights = model.num_parameters();
@@ -281,6 +281,7 @@ mod tests {
             train_accuracy: Some(0.5),
             val_loss,
             val_accuracy: Some(0.5),
+            val_miou: None,
             val_errors: None,
             seconds: 1.0,
         };

@@ -17,6 +17,7 @@ pub mod metrics;
 mod numbers;
 mod objective;
 mod optimizers;
+mod pixels;
 pub mod plots;
 mod practice;
 mod predict;
@@ -46,6 +47,7 @@ pub use lr_finder::LrSweep;
 pub use numbers::MeasuredNumbers;
 pub use objective::{Objective, Teacher};
 pub use optimizers::*;
+pub use pixels::{MeasuredPixels, Segmented, overlay};
 pub use practice::{Mixing, Training};
 pub use predict::{Fit, Prediction, predict_files};
 pub use profiling::Profiling;
@@ -56,7 +58,8 @@ pub use runs::{RunRow, State, compare_svg, list_runs, metric_names};
 pub use schedule::*;
 pub use snapshot::{PREFIX as RESUME_PREFIX, Snapshot};
 pub use sources::{
-    BagWeights, Encoding, FolderConfig, SOURCES, SeriesConfig, TableConfig, TargetScale, TextConfig, Transforms,
+    BagWeights, Encoding, FolderConfig, MaskConfig, SOURCES, SeriesConfig, TableConfig, TargetScale, TextConfig,
+    Transforms,
 };
 pub use tensorboard::{Event, event_file};
 pub use trainer::{Trainer, evaluate, test, test_numbers};

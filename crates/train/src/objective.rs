@@ -1,6 +1,7 @@
 //! What is minimised: the loss with what a recipe adds to it.
 
 use crate::recipe::Loss;
+use gradus_models::{Model, Taught};
 use gradus_nn::Forward;
 use gradus_nn::losses::{CrossEntropyOptions, cross_entropy_with, l1_penalty, l2_penalty};
 use gradus_tensor::{Tensor, no_grad};
@@ -19,6 +20,11 @@ pub struct Objective {
     pub weights: Vec<Tensor>,
     /// A model to be imitated.
     pub teacher: Option<Teacher>,
+    /// The factors of the losses of auxiliary classifiers, from deep to early: one for all, or one each; none where
+    /// they are left out.
+    pub aux_weights: Vec<f64>,
+    /// The factor of the squared error of the input that a model rebuilds, the sum over an input.
+    pub reconstruction: f64,
 }
 
 /// A trained model whose outputs are imitated.
@@ -40,7 +46,16 @@ pub struct Teacher {
 impl Objective {
     /// The loss alone.
     pub fn new(loss: Loss) -> Objective {
-        Objective { loss, label_smoothing: 0.0, l1: 0.0, l2: 0.0, weights: vec![], teacher: None }
+        Objective {
+            loss,
+            label_smoothing: 0.0,
+            l1: 0.0,
+            l2: 0.0,
+            weights: vec![],
+            teacher: None,
+            aux_weights: vec![],
+            reconstruction: 0.0,
+        }
     }
 
     /// What is minimised for one batch.
@@ -49,14 +64,7 @@ impl Objective {
     /// `images`: the model's input; `outputs`: [N, classes]; `labels`: `[N]` i64, or [N, classes] probabilities;
     /// result: `[]`.
     pub fn of(&self, images: &Tensor, outputs: &Tensor, labels: &Tensor) -> Tensor {
-        let mut loss = match self.label_smoothing > 0.0 {
-            // Log-probabilities are their own log-softmax, so this is right for both losses.
-            true => {
-                let options = CrossEntropyOptions { label_smoothing: self.label_smoothing, ..Default::default() };
-                cross_entropy_with(outputs, labels, options)
-            }
-            false => self.loss.of(outputs, labels),
-        };
+        let mut loss = self.criterion(outputs, labels);
         if let Some(teacher) = &self.teacher {
             loss = loss * (1.0 - teacher.weight) + teacher.distance(images, outputs) * teacher.weight;
         }
@@ -67,6 +75,48 @@ impl Objective {
             loss = loss + l2_penalty(&self.weights, self.l2);
         }
         loss
+    }
+}
+
+impl Objective {
+    /// Whether more than the outputs is needed of a model.
+    pub fn wants_more(&self) -> bool {
+        !self.aux_weights.is_empty() || self.reconstruction > 0.0
+    }
+
+    /// The loss of some outputs, with smoothed labels if that is asked for.
+    fn criterion(&self, outputs: &Tensor, labels: &Tensor) -> Tensor {
+        match self.label_smoothing > 0.0 {
+            // Log-probabilities are their own log-softmax, so this is right for both losses.
+            true => {
+                let options = CrossEntropyOptions { label_smoothing: self.label_smoothing, ..Default::default() };
+                cross_entropy_with(outputs, labels, options)
+            }
+            false => self.loss.of(outputs, labels),
+        }
+    }
+
+    /// The outputs of a model for one batch, and what is minimised: as [`Objective::of`], and with
+    /// `sum_k w_k loss(auxiliary_k)` (deep supervision) and `r mean_n sum_i (rebuilt_ni - x_ni)^2` where they are asked for.
+    ///
+    /// # Shapes
+    /// As [`Objective::of`].
+    ///
+    /// Source: Szegedy et al., 2014, <https://arxiv.org/abs/1409.4842>, with w = 0.3; torchvision's reference takes 0.4
+    /// for Inception v3, <https://github.com/pytorch/vision/tree/main/references/classification>. Sabour et al., 2017,
+    /// <https://arxiv.org/abs/1710.09829>, with r = 0.0005.
+    pub fn taught(&self, model: &dyn Model, images: &Tensor, labels: &Tensor) -> (Tensor, Tensor) {
+        let Taught { outputs, auxiliary, reconstruction } = model.forward_taught(images, labels);
+        let mut loss = self.of(images, &outputs, labels);
+        for (k, head) in auxiliary.iter().enumerate() {
+            if let Some(weight) = self.aux_weights.get(k).or(self.aux_weights.last()) {
+                loss = loss + self.criterion(head, labels) * *weight;
+            }
+        }
+        if let (Some(rebuilt), true) = (reconstruction, self.reconstruction > 0.0) {
+            loss = loss + (rebuilt - images).square().sum() * (self.reconstruction / images.size(0) as f64);
+        }
+        (outputs, loss)
     }
 }
 
@@ -111,6 +161,56 @@ mod tests {
         let weights = vec![Tensor::from_slice(&[1.0f32, -2.0], [1, 2])];
         let penal = Objective { l1: 0.1, l2: 0.01, weights, ..Objective::new(Loss::CrossEntropy) };
         assert!((penal.of(&x, &out, &y).item_f64() - (plain + 0.3 + 0.05)).abs() < 1e-6);
+    }
+
+    fn built(json: &str) -> Box<dyn Model> {
+        gradus_tensor::manual_seed(5);
+        gradus_models::build(&serde_json::from_str(json).unwrap()).unwrap()
+    }
+
+    #[test]
+    fn auxiliary_classifiers_add_their_losses_by_their_weights() {
+        let net =
+            built(r#"{"name": "googlenet", "width_mult": 0.0625, "num_classes": 3, "dropout": 0, "dropout_aux": 0}"#);
+        let (x, y) = (Tensor::randn([2, 3, 64, 64]), Tensor::from_slice(&[0i64, 2], [2]));
+        net.eval();
+        let taught = net.forward_taught(&x, &y);
+        let [main, late, early] =
+            [&taught.outputs, &taught.auxiliary[0], &taught.auxiliary[1]].map(|out| cross_entropy(out, &y).item_f64());
+        for (aux_weights, want) in
+            [(vec![0.3], main + 0.3 * (late + early)), (vec![0.5, 0.1], main + 0.5 * late + 0.1 * early)]
+        {
+            let objective = Objective { aux_weights, ..Objective::new(Loss::CrossEntropy) };
+            let (outputs, loss) = objective.taught(&*net, &x, &y);
+            assert!((loss.item_f64() - want).abs() < 1e-5 && objective.wants_more());
+            assert_eq!(outputs.to_vec::<f32>(), net.forward(&x).to_vec::<f32>());
+        }
+        // The head's own weights have a gradient only if its loss counts.
+        let head = |objective: Objective| {
+            net.zero_grad();
+            objective.taught(&*net, &x, &y).1.backward();
+            let named = net.named_parameters();
+            named
+                .iter()
+                .find(|(path, _)| path == "aux1.fc2.weight")
+                .unwrap()
+                .1
+                .grad()
+                .is_some_and(|g| g.abs().max().item() > 0.0)
+        };
+        assert!(head(Objective { aux_weights: vec![0.3], ..Objective::new(Loss::CrossEntropy) }));
+        assert!(!head(Objective::new(Loss::CrossEntropy)));
+    }
+
+    #[test]
+    fn a_rebuilt_input_adds_its_squared_error() {
+        let net = built(r#"{"name": "capsnet", "channels": 4, "primary_capsules": 2, "decoder": [8, 8]}"#);
+        let (x, y) = (Tensor::rand([3, 1, 28, 28]), Tensor::from_slice(&[3i64, 7, 1], [3]));
+        let rebuilt = net.forward_taught(&x, &y).reconstruction.unwrap();
+        let squares = (rebuilt - &x).square().sum().item_f64() / 3.0;
+        let plain = Loss::Margin.of(&net.forward(&x), &y).item_f64();
+        let objective = Objective { reconstruction: 0.0005, ..Objective::new(Loss::Margin) };
+        assert!((objective.taught(&*net, &x, &y).1.item_f64() - (plain + 0.0005 * squares)).abs() < 1e-5);
     }
 
     #[test]

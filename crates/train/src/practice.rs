@@ -55,6 +55,10 @@ pub struct Training {
     pub init_from: String,
     /// Layers that are not taken from it.
     pub new_layers: Vec<String>,
+    /// Factors of the losses of a model's auxiliary classifiers, from deep to early: one for all, or one each.
+    pub aux_weights: Vec<f64>,
+    /// The factor of the squared error, summed over an input, of the input that a model rebuilds.
+    pub reconstruction: f64,
     /// A run or a checkpoint whose outputs are imitated.
     pub teacher: String,
     /// The temperature that softens both outputs.
@@ -99,6 +103,8 @@ impl Default for Training {
             checkpoint_steps: 0,
             init_from: String::new(),
             new_layers: vec![],
+            aux_weights: vec![],
+            reconstruction: 0.0,
             teacher: String::new(),
             temperature: 2.0,
             teacher_weight: 0.7,
@@ -122,7 +128,11 @@ impl Training {
             ("l1", self.l1),
             ("l2", self.l2),
             ("max_minutes", self.max_minutes),
+            ("reconstruction", self.reconstruction),
         ];
+        if let Some(w) = self.aux_weights.iter().find(|w| !(**w >= 0.0 && w.is_finite())) {
+            return wrong("aux_weights", "a list of numbers that are at least 0 and finite", w.to_string());
+        }
         if let Some((key, got)) = sizes.into_iter().find(|(_, x)| !(*x >= 0.0 && x.is_finite())) {
             return wrong(key, "at least 0 and finite", got.to_string());
         }

@@ -1,6 +1,7 @@
 //! What a model says of single inputs: pictures, rows of a table, texts, the end of a series.
 
 use crate::error::{Result, TrainError};
+use crate::pixels::Segmented;
 use crate::recipe::Scaling;
 use crate::run::Trained;
 use crate::sources::Encoding;
@@ -22,6 +23,8 @@ pub struct Prediction {
     pub probabilities: Vec<f32>,
     /// The numbers that are foretold, in the unit of the target.
     pub numbers: Vec<f64>,
+    /// The class of every pixel, where there are masks.
+    pub mask: Option<Segmented>,
 }
 
 impl Prediction {
@@ -66,11 +69,21 @@ pub fn predict_files(trained: &Trained, files: &[PathBuf], fit: Fit) -> Result<V
     trained.model.eval();
     for (inputs, names) in batches(&inputs, &names) {
         let outputs = no_grad(|| trained.model.forward(&inputs));
+        if trained.card.recipe.data.has_masks() {
+            let pixels = trained.card.preprocess.to_pixels(&inputs);
+            let one = |(i, name): (usize, &String)| {
+                let mask = Some(Segmented::new(&outputs.select(0, i), &pixels.select(0, i)));
+                Prediction { input: name.clone(), probabilities: vec![], numbers: vec![], mask }
+            };
+            predictions.extend(names.iter().enumerate().map(one));
+            continue;
+        }
         let width = outputs.size(1);
         let one = |name: &String, probabilities: &[f32], numbers: Vec<f64>| Prediction {
             input: name.clone(),
             probabilities: probabilities.to_vec(),
             numbers,
+            mask: None,
         };
         match &trained.card.target {
             Some(target) => {
@@ -81,7 +94,7 @@ pub fn predict_files(trained: &Trained, files: &[PathBuf], fit: Fit) -> Result<V
             }
             None => {
                 // Log-probabilities are their own log-softmax, so this is right for them as for logits.
-                let all = outputs.softmax(1).to_vec::<f32>();
+                let all = trained.card.recipe.loss.logits(&outputs).softmax(1).to_vec::<f32>();
                 predictions.extend(names.iter().zip(all.chunks_exact(width)).map(|(name, p)| one(name, p, vec![])));
             }
         }

@@ -5,11 +5,12 @@ use crate::error::{Result, TrainError, did_you_mean};
 use crate::fitting::fitted;
 use crate::objective::Objective;
 use crate::optimizers::OptimizerConfig;
+use crate::pixels;
 use crate::practice::{Mixing, Training};
 use crate::schedule::Schedule;
 use crate::settings;
-use crate::sources::{FolderConfig, SOURCES, SeriesConfig, TableConfig, TextConfig, Transforms};
-use gradus_models::{Architecture, ModelRow, Output};
+use crate::sources::{FolderConfig, MaskConfig, SOURCES, SeriesConfig, TableConfig, TextConfig, Transforms};
+use gradus_models::{Architecture, Extra, ModelRow, Output, capsule_margin_loss};
 use gradus_nn::Forward;
 use gradus_nn::losses::{cross_entropy, huber_loss, l1_loss, mse_loss, nll_loss};
 use gradus_nn::optim::{Optimizer, ParamGroup};
@@ -19,11 +20,14 @@ use std::path::Path;
 use toml::{Table, Value};
 
 /// The recipes that come with Gradus: the name and the text of its file.
-pub const RECIPES: [(&str, &str); 7] = [
+pub const RECIPES: [(&str, &str); 10] = [
     ("digits", include_str!("../recipes/digits.toml")),
     ("mnist", include_str!("../recipes/mnist.toml")),
+    ("mnist-capsnet", include_str!("../recipes/mnist-capsnet.toml")),
     ("mnist-mlp", include_str!("../recipes/mnist-mlp.toml")),
     ("pictures", include_str!("../recipes/pictures.toml")),
+    ("shapes", include_str!("../recipes/shapes.toml")),
+    ("masks", include_str!("../recipes/masks.toml")),
     ("housing", include_str!("../recipes/housing.toml")),
     ("temperatures", include_str!("../recipes/temperatures.toml")),
     ("reviews", include_str!("../recipes/reviews.toml")),
@@ -66,14 +70,20 @@ pub struct Recipe {
     pub training: Training,
 }
 
-/// What is minimised: for classes, or for numbers.
+/// What is minimised: for classes (of inputs, or of the pixels of pictures), or for numbers.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Loss {
-    /// Cross-entropy of logits.
+    /// Cross-entropy of logits, of the pixels where there are masks.
     CrossEntropy,
+    /// Dice loss of masks.
+    Dice,
+    /// The sum of the two for masks.
+    CrossEntropyDice,
     /// Negative log-likelihood of log-probabilities.
     Nll,
+    /// Margin loss of capsules' lengths.
+    Margin,
     /// Squared error of numbers.
     Mse,
     /// Absolute error of numbers.
@@ -88,11 +98,20 @@ impl Loss {
         matches!(self, Loss::Mse | Loss::L1 | Loss::Huber)
     }
 
+    /// Outputs as logits, whose softmax are probabilities of the classes: the logarithms of capsules' lengths, anything
+    /// else as it is.
+    pub(crate) fn logits(self, outputs: &Tensor) -> Tensor {
+        match self {
+            Loss::Margin => (outputs + 1e-9).log(),
+            _ => outputs.clone(),
+        }
+    }
+
     /// The mean loss of a batch.
     ///
     /// # Shapes
-    /// `outputs`: [N, classes] and `labels`: `[N]` i64, or [N, classes] probabilities; of numbers both [N, outputs];
-    /// result: `[]`.
+    /// `outputs`: [N, classes] and `labels`: `[N]` i64, or [N, classes] probabilities; of masks [N, classes, H, W] and
+    /// [N, H, W] i64; of numbers both [N, outputs]; result: `[]`.
     ///
     /// # Panics
     /// On other shapes.
@@ -104,7 +123,11 @@ impl Loss {
             Loss::Huber => huber_loss(outputs, labels),
             // Log-probabilities are their own log-softmax, so cross-entropy is right for them too.
             Loss::Nll if labels.dtype().is_float() => cross_entropy(outputs, labels),
+            Loss::CrossEntropy if outputs.rank() == 4 => pixels::cross_entropy(outputs, labels),
             Loss::CrossEntropy => cross_entropy(outputs, labels),
+            Loss::Margin => capsule_margin_loss(outputs, labels),
+            Loss::Dice => pixels::dice(outputs, labels),
+            Loss::CrossEntropyDice => pixels::cross_entropy(outputs, labels) + pixels::dice(outputs, labels),
             Loss::Nll => nll_loss(outputs, labels),
         }
     }
@@ -133,6 +156,9 @@ pub struct DataConfig {
     /// Of the source `image-folder`.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub folder: Option<FolderConfig>,
+    /// Of the source `masks`.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub masks: Option<MaskConfig>,
     /// Of the source `table`.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub table: Option<TableConfig>,
@@ -150,12 +176,18 @@ impl DataConfig {
         let mut config = DataConfig { name: name.into(), ..DataConfig::default() };
         match name {
             "image-folder" => config.folder = Some(FolderConfig::default()),
+            "masks" => config.masks = Some(MaskConfig::default()),
             "table" => config.table = Some(TableConfig::default()),
             "series" => config.series = Some(SeriesConfig::default()),
             "text" => config.text = Some(TextConfig::default()),
             _ => return datasets::find(name).is_ok().then_some(config),
         }
         Some(config)
+    }
+
+    /// Whether every pixel has a class, and not only every picture.
+    pub fn has_masks(&self) -> bool {
+        self.masks.is_some() || datasets::find(&self.name).is_ok_and(|row| row.masks)
     }
 }
 
@@ -171,6 +203,7 @@ impl Default for DataConfig {
             mean: vec![0.5],
             std: vec![0.5],
             folder: None,
+            masks: None,
             table: None,
             series: None,
             text: None,
@@ -263,9 +296,10 @@ impl Recipe {
 
     /// What is minimised while `model` is trained.
     pub(crate) fn objective(&self, model: &dyn Forward) -> Objective {
-        let Training { label_smoothing, l1, l2, .. } = self.training;
+        let Training { label_smoothing, l1, l2, reconstruction, .. } = self.training;
+        let aux_weights = self.training.aux_weights.clone();
         let weights = model.parameters().into_iter().filter(|p| p.rank() > 1 && p.requires_grad()).collect();
-        Objective { label_smoothing, l1, l2, weights, ..Objective::new(self.loss) }
+        Objective { label_smoothing, l1, l2, weights, aux_weights, reconstruction, ..Objective::new(self.loss) }
     }
 
     /// The resolved recipe as TOML; it can be run again as a recipe file.
@@ -310,8 +344,9 @@ impl Recipe {
             return Err(TrainError::Recipe(format!("{place}{e}")));
         }
         self.check_loss(model)?;
+        self.check_taught(model)?;
         if SOURCES.iter().any(|(name, _)| *name == self.data.name) {
-            let pictures = self.data.folder.is_some();
+            let pictures = self.data.folder.is_some() || self.data.masks.is_some();
             return match pictures || self.transforms.is_empty() {
                 true => Ok(()),
                 false => Err(TrainError::Recipe(format!(
@@ -339,7 +374,20 @@ impl Recipe {
     fn check_loss(&self, model: &ModelRow) -> Result<()> {
         let (loss, training) = (self.loss, &self.training);
         let wrong = |text: String| Err(TrainError::Recipe(text));
+        if self.data.has_masks() {
+            return self.check_masks(model);
+        }
+        if let Loss::Dice | Loss::CrossEntropyDice = loss {
+            return wrong(format!("setting `loss`: it is for masks, and data `{}` has none", self.data.name));
+        }
         match model.output {
+            Output::CapsuleLengths if loss != Loss::Margin => {
+                wrong(format!("setting `loss`: model `{}` gives lengths of capsules; use `margin`", model.name))
+            }
+            Output::Logits | Output::LogProbabilities if loss == Loss::Margin => wrong(format!(
+                "setting `loss`: `margin` needs lengths of capsules, but model `{}` gives none; use `cross-entropy`",
+                model.name
+            )),
             Output::Logits if loss == Loss::Nll => wrong(format!(
                 "setting `loss`: `nll` needs log-probabilities, but model `{}` gives logits; use `cross-entropy`",
                 model.name
@@ -347,18 +395,72 @@ impl Recipe {
             Output::LogProbabilities if loss.is_regression() => {
                 wrong(format!("setting `loss`: model `{}` gives log-probabilities, not numbers", model.name))
             }
-            Output::Logits | Output::LogProbabilities => {
+            Output::Logits | Output::LogProbabilities | Output::CapsuleLengths => {
                 let classes_alone = [
                     ("label_smoothing", training.label_smoothing > 0.0),
                     ("teacher", !training.teacher.is_empty()),
                     ("mix", training.mix != Mixing::None),
                 ];
-                match classes_alone.iter().find(|(_, set)| *set && loss.is_regression()) {
+                let given =
+                    classes_alone.iter().find(|(_, set)| *set && (loss.is_regression() || loss == Loss::Margin));
+                match given {
+                    Some((key, _)) if loss == Loss::Margin => {
+                        wrong(format!("setting `training.{key}`: it does not go with the loss `margin`"))
+                    }
                     Some((key, _)) => wrong(format!("setting `training.{key}`: it is for classes, not for numbers")),
                     None => Ok(()),
                 }
             }
             _ => wrong(format!("setting `model.name`: `{}` gives neither classes nor numbers", model.name)),
+        }
+    }
+
+    /// What is asked for beside the loss must be there.
+    fn check_taught(&self, model: &ModelRow) -> Result<()> {
+        let wrong = |text: String| Err(TrainError::Recipe(text));
+        let extra = model.extra(&self.model.config).map_err(|e| TrainError::Recipe(e.to_string()))?;
+        let (t, name) = (&self.training, model.name);
+        let heads = if let Extra::Auxiliary { heads, .. } = extra { heads } else { 0 };
+        match t.aux_weights.len() {
+            0 | 1 if heads > 0 || t.aux_weights.is_empty() => (),
+            n if n == heads => (),
+            _ if heads == 0 => {
+                return wrong(format!("setting `training.aux_weights`: model `{name}` has no auxiliary classifiers"));
+            }
+            n => {
+                return wrong(format!(
+                    "setting `training.aux_weights`: model `{name}` has {heads} auxiliary classifiers, got {n} numbers"
+                ));
+            }
+        }
+        match t.reconstruction > 0.0 && extra != Extra::Reconstruction {
+            true => wrong(format!("setting `training.reconstruction`: model `{name}` does not rebuild its input")),
+            false => Ok(()),
+        }
+    }
+
+    /// What does not go with a class for every pixel.
+    fn check_masks(&self, model: &ModelRow) -> Result<()> {
+        let wrong = |text: String| Err(TrainError::Recipe(text));
+        if !matches!(model.output, Output::PixelLogits | Output::Image) {
+            return wrong(format!(
+                "setting `model.name`: data `{}` has a class for every pixel, but `{}` gives one for a picture; use a \
+                 model such as `unet`",
+                self.data.name, model.name
+            ));
+        }
+        if !matches!(self.loss, Loss::CrossEntropy | Loss::Dice | Loss::CrossEntropyDice) {
+            return wrong("setting `loss`: for masks it is `cross-entropy`, `dice` or `cross-entropy-dice`".into());
+        }
+        let t = &self.training;
+        let set = [
+            ("label_smoothing", t.label_smoothing > 0.0),
+            ("teacher", !t.teacher.is_empty()),
+            ("mix", t.mix != Mixing::None),
+        ];
+        match set.iter().find(|(_, set)| *set) {
+            Some((key, _)) => wrong(format!("setting `training.{key}`: it is for classes of pictures, not of pixels")),
+            None => Ok(()),
         }
     }
 }
@@ -449,6 +551,12 @@ mod tests {
             ("training.mix=shake", "training.mix"),
             ("transforms.eval=[{name = 'Rezise', size = 3}]", "Rezise"),
             ("model.name=unet", "gives neither classes nor numbers"),
+            ("model.name=capsnet", "gives lengths of capsules; use `margin`"),
+            ("loss=margin", "`margin` needs lengths of capsules"),
+            ("loss=dice", "it is for masks, and data `digits` has none"),
+            ("data.name=shapes", "`digits-cnn` gives one for a picture; use a model such as `unet`"),
+            ("training.aux_weights=[0.3]", "`digits-cnn` has no auxiliary classifiers"),
+            ("training.reconstruction=0.1", "`digits-cnn` does not rebuild its input"),
             ("model.dropout=1.5", "`dropout` must be"),
             ("model.channels=[1, 2]", "setting `model.channels`: model `digits-cnn`: invalid length 2"),
             ("name=a/b", "setting `name`"),
@@ -464,6 +572,27 @@ mod tests {
         ] {
             assert!(error(&[setting]).contains(says), "{setting}: {}", error(&[setting]));
         }
+    }
+
+    #[test]
+    fn masks_and_further_losses_take_what_fits_them() {
+        let error = |recipe: &str, settings: &[&str]| Recipe::load(recipe, settings).unwrap_err().to_string();
+        for (recipe, setting, says) in [
+            ("shapes", "loss=mse", "for masks it is `cross-entropy`, `dice` or `cross-entropy-dice`"),
+            ("shapes", "training.mix=mixup", "it is for classes of pictures, not of pixels"),
+            ("shapes", "model.name=lenet5", "has a class for every pixel"),
+            ("mnist-capsnet", "training.label_smoothing=0.1", "does not go with the loss `margin`"),
+            ("mnist-capsnet", "training.reconstruction=-1", "`training.reconstruction`: must be at least 0"),
+        ] {
+            assert!(error(recipe, &[setting]).contains(says), "{setting}: {}", error(recipe, &[setting]));
+        }
+        for model in ["fcn8s", "fcn16s", "fcn32s", "segnet", "unet", "encoder_decoder"] {
+            Recipe::load("shapes", &[format!("model.name={model}")]).unwrap();
+        }
+        let google = ["model.name=googlenet", "training.aux_weights=[0.3]"];
+        Recipe::load("pictures", &google).unwrap();
+        let three = ["model.name=googlenet", "training.aux_weights=[0.3, 0.2, 0.1]"];
+        assert!(error("pictures", &three).contains("has 2 auxiliary classifiers, got 3 numbers"));
     }
 
     #[test]

@@ -46,11 +46,18 @@ impl Report<'_> {
             &mut page,
             &[
                 match s.test_errors {
+                    None if s.test_miou.is_some() => (
+                        "test mean IoU",
+                        format!("{:.4}, pixel accuracy {}", s.test_miou.unwrap_or(f64::NAN), share(s.test_accuracy)),
+                    ),
                     None => ("test accuracy", share(s.test_accuracy)),
                     Some(e) => ("test errors", format!("MSE {:.6}, MAE {:.6}, R2 {:.4}", e.mse, e.mae, e.r2)),
                 },
                 ("test loss", s.test_loss.map_or_else(|| "-".into(), |x| format!("{x:.4}"))),
                 match s.test_errors {
+                    None if s.val_miou.is_some() => {
+                        ("validation mean IoU", format!("{:.4}", s.val_miou.unwrap_or(f64::NAN)))
+                    }
                     None => ("validation accuracy", share(s.val_accuracy)),
                     Some(_) => ("validation loss", s.val_loss.map_or_else(|| "-".into(), |x| format!("{x:.4}"))),
                 },
@@ -86,9 +93,11 @@ impl Report<'_> {
     }
 
     fn epochs(&self, page: &mut String) {
+        let miou = self.history.iter().any(|m| m.val_miou.is_some());
         let numbers = self.history.iter().any(|m| m.val_errors.is_some());
         let measures = match numbers {
             true => "<th>validation loss</th><th>validation MAE</th><th>validation R2</th>",
+            false if miou => "<th>pixel accuracy</th><th>validation loss</th><th>validation mean IoU</th>",
             false => "<th>accuracy</th><th>validation loss</th><th>validation accuracy</th>",
         };
         let _ = writeln!(
@@ -100,6 +109,10 @@ impl Report<'_> {
             let class = if Some(m.epoch) == self.summary.best_epoch { " class=\"best\"" } else { "" };
             let measured = match m.val_errors {
                 Some(e) => [format!("{:.4}", m.val_loss), format!("{:.4}", e.mae), format!("{:.4}", e.r2)],
+                None if miou => {
+                    let iou = format!("{:.4}", m.val_miou.unwrap_or(f64::NAN));
+                    [share(m.train_accuracy), format!("{:.4}", m.val_loss), iou]
+                }
                 None => [share(m.train_accuracy), format!("{:.4}", m.val_loss), share(m.val_accuracy)],
             };
             let _ = writeln!(

@@ -12,6 +12,7 @@ use crate::lr_finder::{FindLr, LrSweep};
 use crate::metrics::{EpochMetrics, RegressionScores};
 use crate::numbers::MeasuredNumbers;
 use crate::objective::Objective;
+use crate::pixels::{MeasuredPixels, Measuring};
 use crate::plots;
 use crate::profiling::Profiling;
 use crate::recipe::Recipe;
@@ -22,7 +23,7 @@ use crate::trainer::{self, Trainer};
 use crate::transfer;
 use crate::watchers::{BEST, Checkpoints, Interrupt, LAST, MetricsLog, NanGuard, Report, best_epoch};
 use gradus_data::Dataset;
-use gradus_models::Architecture;
+use gradus_models::{Architecture, Extra, Model};
 use gradus_nn::Forward;
 use gradus_nn::utils::{AveragedModel, random_restarts};
 use serde::{Deserialize, Serialize};
@@ -60,10 +61,16 @@ pub struct Summary {
     pub best_epoch: Option<usize>,
     /// Its accuracy on the validation examples; nothing where numbers are foretold.
     pub val_accuracy: Option<f64>,
+    /// Its mean intersection over union on them, where every pixel has a class.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub val_miou: Option<f64>,
     /// Its loss on them.
     pub val_loss: Option<f64>,
     /// Accuracy of the best epoch on the test examples; nothing if the run was interrupted.
     pub test_accuracy: Option<f64>,
+    /// Its mean intersection over union on them, where every pixel has a class; the accuracies are then of pixels.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub test_miou: Option<f64>,
     /// Its errors on them, where numbers are foretold.
     pub test_errors: Option<RegressionScores>,
     /// Mean loss of a test example.
@@ -122,7 +129,7 @@ pub fn restarts(recipe: &Recipe, out: &Path, runs: u64, watch: &Watch) -> Result
         let run = train(&Recipe { seed, ..recipe.clone() }, out, watch.clone());
         ended = run.as_ref().map_or(true, |s| s.interrupted);
         match run {
-            Ok(s) => (s.val_accuracy.map_or(s.val_loss.unwrap_or(f64::NAN), |a| 1.0 - a), Some(s)),
+            Ok(s) => (s.val_miou.or(s.val_accuracy).map_or(s.val_loss.unwrap_or(f64::NAN), |a| 1.0 - a), Some(s)),
             Err(e) => {
                 failed = Some(e);
                 (f64::NAN, None)
@@ -174,7 +181,7 @@ pub fn resume(path: &Path, data: Option<&Path>, watch: Watch) -> Result<Summary>
 struct Prepared {
     recipe: Recipe,
     splits: Splits,
-    model: Box<dyn Forward>,
+    model: Box<dyn Model>,
     start: Instant,
 }
 
@@ -184,6 +191,7 @@ impl Prepared {
         let splits = datasets::load(recipe)?;
         let model = fitted(&recipe.model, &splits.preprocess.shape, splits.outputs()?).map_err(TrainError::Recipe)?;
         let recipe = Recipe { model, ..recipe.clone() };
+        check_extra(&recipe, &splits.preprocess.shape)?;
         gradus_tensor::manual_seed(recipe.seed);
         let model = gradus_models::build(&recipe.model).map_err(|e| TrainError::Recipe(e.to_string()))?;
         if !recipe.training.init_from.is_empty() {
@@ -219,6 +227,7 @@ impl Prepared {
         let training = &recipe.training;
         Ok(Trainer {
             model,
+            taught: Some(&*self.model),
             optimizer: recipe.optimizer(model)?,
             objective: Objective { teacher: transfer::teacher(recipe, &self.splits)?, ..recipe.objective(model) },
             schedule: recipe.schedule.clone(),
@@ -265,8 +274,10 @@ impl Prepared {
             epochs: history.len(),
             best_epoch: best.map(|i| i + 1),
             val_accuracy: best.and_then(|i| history[i].val_accuracy),
+            val_miou: best.and_then(|i| history[i].val_miou),
             val_loss: best.map(|i| history[i].val_loss),
             test_accuracy: None,
+            test_miou: None,
             test_errors: None,
             test_loss: None,
             examples: [&splits.train, &splits.validation, &splits.test].map(|part| part.dataset().len()),
@@ -297,6 +308,15 @@ impl Prepared {
                         pictures.push(("Worst mistakes", measured.mistakes_svg(&title)?));
                     }
                     summary.test_accuracy = Some(measured.accuracy());
+                    summary.test_loss = Some(measured.loss);
+                }
+                Evaluation::Pixels(measured) => {
+                    for (file, caption, svg) in measured.drawn(&title)? {
+                        dir.write(file, &svg)?;
+                        pictures.push((caption, svg));
+                    }
+                    summary.test_miou = Some(measured.mean_iou());
+                    summary.test_accuracy = Some(measured.pixel_accuracy());
                     summary.test_loss = Some(measured.loss);
                 }
                 Evaluation::Numbers(measured) => {
@@ -345,6 +365,8 @@ pub fn find_lr(recipe: &Recipe) -> Result<LrSweep> {
 pub enum Evaluation {
     /// Of a model that tells classes apart.
     Classes(Measured),
+    /// Of a model that gives every pixel a class.
+    Pixels(MeasuredPixels),
     /// Of one that foretells numbers.
     Numbers(MeasuredNumbers),
 }
@@ -356,6 +378,18 @@ fn measure(model: &dyn Forward, card: &Card, test: &Loader) -> Result<Evaluation
         let (seen, numbers) = trainer::test_numbers(model, loss, test, target)?;
         return Ok(Evaluation::Numbers(MeasuredNumbers { loss: seen.loss(), numbers, target: target.name.clone() }));
     }
+    if card.recipe.data.has_masks() {
+        let mut measuring = Measuring::new(card.classes.len());
+        let seen = trainer::evaluate(model, loss, test, |outputs, labels| measuring.add(outputs, labels))?;
+        return Ok(Evaluation::Pixels(MeasuredPixels {
+            loss: seen.loss(),
+            confusion: measuring.confusion,
+            classes: card.classes.clone(),
+            examples: test.dataset().clone(),
+            preprocess: card.preprocess.clone(),
+            shown: measuring.worst,
+        }));
+    }
     let (sample, _) = test.dataset().get(&[0], gradus_data::Draw::default())?;
     let crops = if sample.rank() == card.preprocess.shape.len() + 2 { sample.size(1) } else { 1 };
     let (seen, classification) = trainer::test(model, loss, test, card.classes.len(), crops)?;
@@ -366,6 +400,23 @@ fn measure(model: &dyn Forward, card: &Card, test: &Loader) -> Result<Evaluation
         examples: test.dataset().clone(),
         preprocess: card.preprocess.clone(),
     }))
+}
+
+/// Pictures must be large enough for the auxiliary classifiers that are to be trained.
+fn check_extra(recipe: &Recipe, shape: &[usize]) -> Result<()> {
+    let extra = gradus_models::find(&recipe.model.name).and_then(|row| row.extra(&recipe.model.config));
+    match (extra, shape) {
+        (Ok(Extra::Auxiliary { smallest, .. }), &[_, h, w])
+            if !recipe.training.aux_weights.is_empty() && h.min(w) < smallest =>
+        {
+            Err(TrainError::Recipe(format!(
+                "setting `training.aux_weights`: the auxiliary classifiers of `{}` need pictures of at least \
+                 {smallest}x{smallest}, got {h}x{w}",
+                recipe.model.name
+            )))
+        }
+        _ => Ok(()),
+    }
 }
 
 fn opening(recipe: &Recipe, model: &dyn Forward, splits: &Splits, dir: &RunDir) -> String {

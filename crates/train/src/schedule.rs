@@ -399,6 +399,7 @@ mod tests {
             train_accuracy: Some(0.5),
             val_loss,
             val_accuracy: Some(0.5),
+            val_miou: None,
             val_errors: None,
             seconds: 1.0,
         };

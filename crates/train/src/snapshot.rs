@@ -12,7 +12,7 @@ use std::path::PathBuf;
 /// What the names of these entries begin with.
 pub const PREFIX: &str = "gradus.resume/";
 /// Numbers of one epoch.
-const COLUMNS: usize = 11;
+const COLUMNS: usize = 12;
 
 /// The optimiser's state, the averaged weights, the generator's state, the place in the data and the metrics so far.
 pub struct Snapshot {
@@ -30,7 +30,7 @@ pub(crate) fn entries(at: &Progress) -> StateDict {
     let mut state = StateDict::new();
     let mut insert = |name: &str, t: Tensor| drop(state.insert(format!("{PREFIX}{name}"), t));
     insert("counts", Tensor::from_vec(counts, [6]));
-    insert("running", Tensor::from_vec(running, [6]));
+    insert("running", Tensor::from_vec(running, [7]));
     insert("history", Tensor::from_vec(history, [at.history.len(), COLUMNS]));
     for (name, t) in at.optimizer.borrow().state_dict().iter() {
         insert(&format!("optimizer/{name}"), t.clone());
@@ -48,7 +48,9 @@ fn row(m: &EpochMetrics) -> [f64; COLUMNS] {
     let [train, val] = [m.train_accuracy, m.val_accuracy].map(|a| a.unwrap_or(f64::NAN));
     let none = RegressionScores { mse: f64::NAN, mae: f64::NAN, r2: f64::NAN };
     let e = m.val_errors.unwrap_or(none);
-    [m.epoch as f64, m.lr, m.train_loss, m.train_batch_loss, train, m.val_loss, val, m.seconds, e.mse, e.mae, e.r2]
+    let miou = m.val_miou.unwrap_or(f64::NAN);
+    let (epoch, batch_loss) = (m.epoch as f64, m.train_batch_loss);
+    [epoch, m.lr, m.train_loss, batch_loss, train, m.val_loss, val, m.seconds, e.mse, e.mae, e.r2, miou]
 }
 
 fn from_row(r: &[f64]) -> EpochMetrics {
@@ -62,6 +64,7 @@ fn from_row(r: &[f64]) -> EpochMetrics {
         val_loss: r[5],
         val_accuracy: some(r[6]),
         val_errors: some(r[8]).map(|mse| RegressionScores { mse, mae: r[9], r2: r[10] }),
+        val_miou: some(r[11]),
         seconds: r[7],
     }
 }
@@ -81,7 +84,7 @@ impl Snapshot {
     /// Puts everything back; the weights are there already.
     pub(crate) fn restore(&self, at: &mut Progress) -> Result<()> {
         let counts = self.numbers::<i64>("counts", 6)?;
-        let running = self.numbers::<f64>("running", 6)?;
+        let running = self.numbers::<f64>("running", 7)?;
         let history = self.entry("history")?;
         let shape = history.shape();
         if shape.len() != 2 || shape[1] != COLUMNS {
@@ -92,8 +95,8 @@ impl Snapshot {
         // An epoch that was cut off is begun again, at its next batch.
         at.epoch -= usize::from(at.batch > 0).min(at.epoch);
         at.finished = counts[3] != 0;
-        at.lr = running[5];
-        at.running = Running::from_sums([0, 1, 2, 3, 4].map(|i| running[i]));
+        at.lr = running[6];
+        at.running = Running::from_sums([0, 1, 2, 3, 4, 5].map(|i| running[i]));
         let optimizer = self.part("optimizer/");
         at.optimizer.borrow_mut().load_state_dict(&optimizer).map_err(|e| self.wrong(format!("optimizer: {e}")))?;
         if let Some(average) = &mut *at.average.borrow_mut() {

@@ -2,13 +2,15 @@
 
 use crate::callback::{Batch, Callback, Flow, Progress};
 use crate::error::Result;
-use crate::metrics::{Classification, EpochMetrics, Regression, Running};
+use crate::metrics::{Classification, Confusion, EpochMetrics, Regression, Running};
 use crate::objective::Objective;
+use crate::pixels;
 use crate::recipe::Loss;
 use crate::schedule::Schedule;
 use crate::snapshot::Snapshot;
 use crate::sources::TargetScale;
 use gradus_data::{DataLoader, Dataset};
+use gradus_models::Model;
 use gradus_nn::Forward;
 use gradus_nn::optim::Optimizer;
 use gradus_nn::utils::AveragedModel;
@@ -20,6 +22,8 @@ use std::time::Instant;
 pub struct Trainer<'a> {
     /// The model.
     pub model: &'a dyn Forward,
+    /// The same model, if more than its outputs is minimised: auxiliary classifiers, a rebuilt input.
+    pub taught: Option<&'a dyn Model>,
     /// The optimiser over its parameters; its learning rate is the base of the schedule.
     pub optimizer: Box<dyn Optimizer>,
     /// What is minimised.
@@ -46,7 +50,7 @@ impl<'a> Trainer<'a> {
     /// # Errors
     /// A batch that cannot be read, whatever a callback ends the run with, a snapshot that does not fit.
     pub fn fit<D: Dataset + 'static>(self, train: &DataLoader<D>, validation: &DataLoader<D>) -> Result<Progress<'a>> {
-        let Trainer { model, objective, schedule, epochs, accumulate, target, mut callbacks, .. } = self;
+        let Trainer { model, taught, objective, schedule, epochs, accumulate, target, mut callbacks, .. } = self;
         let (optimizer, average, resume) = (self.optimizer, self.average, self.resume);
         let (base_lr, batches) = (optimizer.lr(), train.num_batches());
         let mut at = Progress::new(model, objective.loss, optimizer, average, epochs, batches.div_ceil(accumulate));
@@ -63,11 +67,17 @@ impl<'a> Trainer<'a> {
                     at.optimizer.borrow().zero_grad();
                 }
                 let (images, labels) = callbacks.iter_mut().fold((images, labels), |(x, y), c| c.on_batch(&at, x, y));
-                let outputs = named("forward", || model.forward(&images));
-                let loss = named("loss", || objective.of(&images, &outputs, &labels));
+                let (outputs, loss) = match taught.filter(|_| objective.wants_more()) {
+                    Some(model) => named("forward", || objective.taught(model, &images, &labels)),
+                    None => {
+                        let outputs = named("forward", || model.forward(&images));
+                        let loss = named("loss", || objective.of(&images, &outputs, &labels));
+                        (outputs, loss)
+                    }
+                };
                 let batch = Batch { images: &images, labels: &labels, loss: loss.item_f64() };
-                let right = named("metrics", || if at.loss.is_regression() { 0 } else { correct(&outputs, &labels) });
-                at.running.add(batch.loss, right, images.size(0));
+                let right = named("metrics", || correct(at.loss, &outputs, &labels));
+                at.running.add_pixels(batch.loss, right, images.size(0));
                 callbacks.iter_mut().try_for_each(|c| c.on_loss(&at, &batch))?;
                 (if group > 1 { loss / group as f64 } else { loss }).backward();
                 at.batch = i + 1;
@@ -163,7 +173,8 @@ impl<'a> Progress<'a> {
         }
     }
 
-    fn end_epoch(&mut self, (validation, numbers): &(Running, Option<Regression>)) {
+    fn end_epoch(&mut self, measured: &Validation) {
+        let Validation { seen: validation, numbers, pixels } = measured;
         self.batch = 0;
         let share = |seen: &Running| (!self.loss.is_regression()).then(|| seen.accuracy());
         self.history.push(EpochMetrics {
@@ -174,6 +185,7 @@ impl<'a> Progress<'a> {
             train_accuracy: share(&self.running),
             val_loss: validation.loss(),
             val_accuracy: share(validation),
+            val_miou: pixels.as_ref().map(Confusion::mean_iou),
             val_errors: numbers.as_ref().map(Regression::scores),
             seconds: self.epoch_start.elapsed().as_secs_f64(),
         });
@@ -206,25 +218,40 @@ fn evaluate_by<D: Dataset + 'static>(
         for batch in data.epoch(0) {
             let (images, labels) = batch?;
             let outputs = forward(&images);
-            let right = if loss.is_regression() { 0 } else { correct(&outputs, &labels) };
-            seen.add(loss.of(&outputs, &labels).item_f64(), right, labels.size(0));
+            let right = correct(loss, &outputs, &labels);
+            seen.add_pixels(loss.of(&outputs, &labels).item_f64(), right, labels.size(0));
             each(&outputs, &labels);
         }
         Ok(seen)
     })
 }
 
-/// As [`evaluate`], with the numbers of each example if numbers are foretold.
+/// What is measured after an epoch.
+struct Validation {
+    seen: Running,
+    numbers: Option<Regression>,
+    pixels: Option<Confusion>,
+}
+
+/// As [`evaluate`], with the numbers of each example if numbers are foretold, and how pixels were classified.
 fn measure<D: Dataset + 'static>(
     model: &dyn Forward,
     loss: Loss,
     data: &DataLoader<D>,
     target: Option<&TargetScale>,
-) -> Result<(Running, Option<Regression>)> {
-    match target {
-        None => Ok((evaluate(model, loss, data, |_, _| ())?, None)),
-        Some(target) => test_numbers(model, loss, data, target).map(|(seen, numbers)| (seen, Some(numbers))),
+) -> Result<Validation> {
+    if let Some(target) = target {
+        let (seen, numbers) = test_numbers(model, loss, data, target)?;
+        return Ok(Validation { seen, numbers: Some(numbers), pixels: None });
     }
+    let mut pixels = None;
+    let seen = evaluate(model, loss, data, |outputs, labels| {
+        if labels.rank() == 3 {
+            let confusion = pixels.get_or_insert_with(|| Confusion::new(outputs.size(1)));
+            pixels::count(confusion, &pixels::decided(outputs), &labels.to_vec::<i64>());
+        }
+    })?;
+    Ok(Validation { seen, numbers: None, pixels })
 }
 
 /// As [`evaluate`], with the true and the foretold numbers of each example, in their own unit.
@@ -277,7 +304,7 @@ pub fn test<D: Dataset + 'static>(
     let seen = evaluate_by(&|x| over_crops(model, x, crops), loss, data, |outputs, labels| {
         truth.extend(labels.to_vec::<i64>().into_iter().map(|t| t as usize));
         // Log-probabilities are their own log-softmax, so this is right for them as for logits.
-        probabilities.extend(outputs.to_dtype(DType::F64).softmax(1).to_vec::<f64>());
+        probabilities.extend(loss.logits(&outputs.to_dtype(DType::F64)).softmax(1).to_vec::<f64>());
     })?;
     Ok((seen, Classification::new(truth, probabilities, classes)))
 }
@@ -288,9 +315,16 @@ fn named<R>(name: &str, f: impl FnOnce() -> R) -> R {
     f()
 }
 
-/// How many rows of `outputs` [N, classes] are highest at their label, or where their label's probability is highest.
-fn correct(outputs: &Tensor, labels: &Tensor) -> usize {
+/// How many rows of `outputs` [N, classes] are highest at their label, or where their label's probability is highest,
+/// and of how many; of masks the pixels that count. Nothing where numbers are foretold.
+fn correct(loss: Loss, outputs: &Tensor, labels: &Tensor) -> [usize; 2] {
+    if loss.is_regression() {
+        return [0, labels.size(0)];
+    }
+    if labels.rank() == 3 {
+        return pixels::correct(&pixels::decided(outputs), &labels.to_vec::<i64>());
+    }
     let classes = |t: &Tensor| t.detach().argmax(1, false).to_vec::<i64>();
     let truth = if labels.dtype().is_float() { classes(labels) } else { labels.to_vec::<i64>() };
-    classes(outputs).iter().zip(truth).filter(|(p, t)| **p == *t).count()
+    [classes(outputs).iter().zip(truth).filter(|(p, t)| **p == *t).count(), labels.size(0)]
 }

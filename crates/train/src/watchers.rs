@@ -27,10 +27,10 @@ pub const METRICS_CSV: &str = "metrics.csv";
 /// The same for TensorBoard.
 pub const EVENTS: &str = "events.out.tfevents.gradus";
 
-/// The index of the epoch with the highest validation accuracy; the lower loss decides between equals, and alone where
+/// The index of the epoch with the highest validation accuracy, or mean IoU where every pixel has a class; the lower loss decides between equals, and alone where
 /// numbers are foretold.
 pub fn best_epoch(history: &[EpochMetrics]) -> Option<usize> {
-    let rank = |m: &EpochMetrics| (m.val_accuracy, -m.val_loss);
+    let rank = |m: &EpochMetrics| (m.val_miou, m.val_accuracy, -m.val_loss);
     (0..history.len()).reduce(|best, i| if rank(&history[i]) > rank(&history[best]) { i } else { best })
 }
 
@@ -95,9 +95,10 @@ impl Callback for Report {
         let Some(m) = at.history.last() else { return Ok(Flow::Continue) };
         let width = at.epochs.to_string().len();
         let share = |a: Option<f64>| a.map_or_else(String::new, |a| format!("  accuracy {:6.2} %", 100.0 * a));
+        let miou = m.val_miou.map_or_else(String::new, |x| format!("  mIoU {x:.4}"));
         let errors = m.val_errors.map_or_else(String::new, |e| format!("  MAE {:.4}  R2 {:.4}", e.mae, e.r2));
         self.line(&format!(
-            "epoch {:>width$}/{}  loss {:.4}{}  |  validation loss {:.4}{}{errors}  ({:.2} s)",
+            "epoch {:>width$}/{}  loss {:.4}{}  |  validation loss {:.4}{}{miou}{errors}  ({:.2} s)",
             m.epoch,
             at.epochs,
             m.train_loss,
@@ -159,7 +160,7 @@ impl MetricsLog<'_> {
 type Column = (&'static str, fn(&EpochMetrics) -> Option<f64>);
 
 /// The columns of the metrics.
-pub(crate) const METRICS_OF: [Column; 11] = [
+pub(crate) const METRICS_OF: [Column; 12] = [
     ("epoch", |m| Some(m.epoch as f64)),
     ("lr", |m| Some(m.lr)),
     ("train_loss", |m| Some(m.train_loss)),
@@ -167,6 +168,7 @@ pub(crate) const METRICS_OF: [Column; 11] = [
     ("train_accuracy", |m| m.train_accuracy),
     ("val_loss", |m| Some(m.val_loss)),
     ("val_accuracy", |m| m.val_accuracy),
+    ("val_miou", |m| m.val_miou),
     ("val_mse", |m| Some(m.val_errors?.mse)),
     ("val_mae", |m| Some(m.val_errors?.mae)),
     ("val_r2", |m| Some(m.val_errors?.r2)),

@@ -57,6 +57,8 @@ fn classification_is_as_in_scikit_learn() {
             same(&normalized[t], &g["normalized"][t]);
         }
         close(confusion.accuracy(), &g["accuracy"]);
+        same(&(0..k).map(|c| confusion.iou(c).unwrap_or(f64::NAN)).collect::<Vec<_>>(), &g["iou"]);
+        close(confusion.mean_iou(), &g["mean_iou"]);
         close(c.brier(), &g["brier"]);
         close(c.ece(), &g["ece"]);
         same(&(1..=k).map(|n| c.top_k(n)).collect::<Vec<_>>(), &g["top_k"]);

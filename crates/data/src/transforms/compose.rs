@@ -5,7 +5,7 @@ use super::{
     RandomCrop, RandomErasing, RandomHorizontalFlip, RandomResizedCrop, RandomRotation, RandomVerticalFlip, Resize,
     Step, SubtractMean, SubtractMeanImage, ToTensor,
 };
-use crate::{DataError, Image, Normalize, Random};
+use crate::{DataError, Image, InterpolationMode, Mask, Normalize, Random};
 use gradus_tensor::Tensor;
 use serde::{Deserialize, Serialize};
 
@@ -220,6 +220,34 @@ impl Compose {
         Ok(floats.collect())
     }
 
+    /// The tensor of a picture and the labels of its mask: steps that move pixels move those of the mask alike, by the
+    /// same random choices and the nearest pixel, and what they add counts nothing; other steps leave it as it is.
+    ///
+    /// # Shapes
+    /// [C, H, W] and [H, W] i64.
+    ///
+    /// # Errors
+    /// As [`Compose::apply`]; if a step makes several pictures of one.
+    pub fn apply_with_mask(&self, image: &Image, mask: &Mask, rng: &mut Random) -> Result<(Tensor, Tensor), DataError> {
+        let (mut item, mut mask) = (Item::Picture(image.clone()), mask.bytes().clone());
+        for step in &self.steps {
+            let wrong = |reason: String| DataError::Transform { transform: step.name(), reason };
+            if matches!(step, Transform::FiveCrop(_)) {
+                return Err(wrong("a mask goes through steps that make one picture of one".into()));
+            }
+            let mut twin = rng.clone();
+            item = step.one(item, rng).map_err(wrong)?;
+            if let Some(step) = step.for_mask() {
+                mask = step.picture(&mask, &mut twin).map_err(wrong)?;
+            }
+        }
+        let planes = match item {
+            Item::Picture(image) => Planes::of(&image),
+            Item::Floats(x) => x,
+        };
+        Ok((Tensor::from_vec(planes.data, planes.shape), Mask::from_bytes(mask).labels()))
+    }
+
     /// What is questionable about these steps for pictures of this size, a sentence each.
     ///
     /// ```
@@ -263,6 +291,20 @@ impl Transform {
                 Ok(Item::Floats(x))
             }
         }
+    }
+
+    /// The step as it moves the pixels of a mask, if it moves any.
+    fn for_mask(&self) -> Option<Transform> {
+        let nearest = InterpolationMode::Nearest;
+        Some(match self.clone() {
+            Transform::Resize(t) => t.interpolation(nearest).into(),
+            Transform::RandomResizedCrop(t) => t.interpolation(nearest).into(),
+            Transform::RandomRotation(t) => t.interpolation(nearest).fill(0).into(),
+            Transform::RandomAffine(t) => t.interpolation(nearest).fill(0).into(),
+            Transform::RandomCrop(t) => t.fill(0).into(),
+            t @ (Transform::CenterCrop(_) | Transform::RandomHorizontalFlip(_) | Transform::RandomVerticalFlip(_)) => t,
+            _ => return None,
+        })
     }
 
     fn picture(&self, image: &Image, rng: &mut Random) -> Step<Image> {

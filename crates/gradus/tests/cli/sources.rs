@@ -82,6 +82,88 @@ fn pictures_in_directories_are_learnt_measured_and_predicted_by_the_transforms_o
     assert_eq!((&said["predictions"][0]["class"], &said["predictions"][1]["class"]), (&"upper".into(), &"left".into()));
 }
 
+/// A recipe of a tiny U-Net on pictures of 16x16 pixels, in which what is red is class 1.
+const MASKS: &str = "name = 'red'\nepochs = 8\nbatch_size = 8\nloss = 'cross-entropy-dice'\n[model]\nname = 'unet'\n\
+    channels = [8, 16]\n[data]\nname = 'masks'\nvalidation = 0.2\n[data.masks]\nclasses = ['other', 'red']\n[transforms]\n\
+    train = [{ name = 'RandomHorizontalFlip' }, { name = 'RandomCrop', size = 16, padding = 2 }]\n\
+    [optimizer]\nname = 'adamw'\nlr = 0.01\n";
+
+impl Place {
+    /// `train` and `test` with pictures in which a rectangle is red, and masks of it with one ignored row.
+    fn write_masks(&self) {
+        for (part, count) in [("train", 30), ("test", 6)] {
+            for kind in ["images", "masks"] {
+                fs::create_dir_all(self.path(&format!("m/{part}/{kind}"))).unwrap();
+            }
+            for i in 0..count {
+                let inside = |x: u32, y: u32| (x + i * 3) % 16 < 7 && (y + i * 5) % 16 < 9;
+                let noise = |x: u32, y: u32| ((x * 31 + y * 17 + i * 7) % 40) as u8;
+                let picture = image::RgbImage::from_fn(16, 16, |x, y| match inside(x, y) {
+                    true => image::Rgb([200, noise(x, y), 30]),
+                    false => image::Rgb([noise(x, y), 90, 120]),
+                });
+                picture.save(self.path(&format!("m/{part}/images/{i}.png"))).unwrap();
+                let class = |x, y| image::Luma([if y == 15 { 255 } else { u8::from(inside(x, y)) }]);
+                image::GrayImage::from_fn(16, 16, class).save(self.path(&format!("m/{part}/masks/{i}.png"))).unwrap();
+            }
+        }
+        self.write("red.toml", MASKS);
+    }
+}
+
+#[test]
+fn pictures_with_masks_are_learnt_measured_and_predicted_pixel_by_pixel() {
+    let place = Place::new();
+    place.write_masks();
+    let result = place.train("red.toml", "m", &["--json"]).json();
+    assert!(number(&result["test_miou"]) > 0.9 && number(&result["test_accuracy"]) > 0.9, "{result}");
+    assert_eq!(result["examples"], serde_json::json!([24, 6, 6]));
+    let read = |file: &str| fs::read_to_string(place.path(&format!("runs/red-001/{file}"))).unwrap();
+    assert!(read("report.html").contains("test mean IoU") && read("overlays.svg").contains("data:image/png"));
+    assert!(read("metrics.csv").contains("val_miou"));
+
+    let found = place.run(&["eval", "red-001", "--json", "--pictures", "drawn"]).json();
+    assert_eq!((&found["test_miou"], &found["test_loss"]), (&result["test_miou"], &result["test_loss"]));
+    // A row of 16 pixels of each picture counts nothing.
+    assert_eq!(number(&found["pixels"]), (6 * 15 * 16) as f64);
+    assert!(place.path("drawn/overlays.svg").exists());
+    let text = place.run(&["eval", "red-001"]);
+    assert!(text.stdout.contains("test mIoU") && text.stdout.contains("red"), "{}", text.stdout);
+
+    let said = place.run(&["predict", "red-001", "m/test/images/3.png", "--pictures", "said", "--json"]).json();
+    assert_eq!(said["predictions"][0]["mask"], "said/3-mask.png");
+    let mask = fs::read(place.path("said/3-mask.png")).unwrap();
+    assert!(mask.windows(4).any(|w| w == b"PLTE"), "a mask has a palette");
+    // The mask that was predicted is one to learn from.
+    fs::copy(place.path("said/3-mask.png"), place.path("m/test/masks/3.png")).unwrap();
+    let again = place.run(&["eval", "red-001", "--json"]).json();
+    assert!(number(&again["test_miou"]) >= number(&found["test_miou"]), "{again}");
+    assert!(place.path("said/3-overlay.png").exists());
+
+    // What does not go with masks, and masks that are wrong, are named.
+    place.run(&["eval", "red-001", "--five-crop"]).fails(1, &["five crops"]);
+    image::GrayImage::from_pixel(16, 16, image::Luma([7])).save(place.path("m/train/masks/4.png")).unwrap();
+    place.train("red.toml", "m", &[]).fails(1, &["train/masks/4.png", "the value 7", "a class below 2, or 255"]);
+    image::GrayImage::new(8, 16).save(place.path("m/train/masks/4.png")).unwrap();
+    place.train("red.toml", "m", &[]).fails(1, &["train/masks/4.png", "the mask is 16x8, its picture 16x16"]);
+    fs::remove_file(place.path("m/train/masks/4.png")).unwrap();
+    place.train("red.toml", "m", &[]).fails(1, &["train/images/4.png", "has no partner in", "masks"]);
+    place.train("red.toml", "m", &["--set", "data.masks.classes=[\"one\"]"]).fails(2, &["data.masks.classes"]);
+}
+
+#[test]
+fn shapes_are_made_here() {
+    let place = Place::new();
+    let made = place.run(&["data", "get", "shapes"]);
+    assert!(made.code == Some(0) && made.stdout.contains("gradus train masks --data data/shapes"), "{}", made.stderr);
+    for part in ["train", "test"] {
+        for kind in ["images", "masks"] {
+            let count = fs::read_dir(place.path(&format!("data/shapes/{part}/{kind}"))).unwrap().count();
+            assert_eq!(count, if part == "train" { 500 } else { 100 });
+        }
+    }
+}
+
 #[test]
 fn the_number_of_workers_changes_no_loss() {
     let place = Place::new();

@@ -26,6 +26,8 @@ pub mod practice {
         I11 "Distillation with temperature and mixing weight" [gradus::train::Teacher]
             ["crates/train/src/objective.rs::a_student_that_says_what_its_teacher_says_has_no_distance",
              "crates/gradus/tests/cli/training.rs::a_student_learns_from_its_teacher"];
+        I12 "Deep supervision: losses of auxiliary classifiers by their weights" [gradus::train::Objective]
+            ["crates/train/src/objective.rs::auxiliary_classifiers_add_their_losses_by_their_weights"];
         I13 "A watch for overfitting" [gradus::train::Hints]
             ["crates/train/src/hints.rs::overfitting_is_seen_and_a_healthy_run_is_not"];
     }

@@ -33,6 +33,8 @@ pub mod classification {
         J14 "Convolutions that deepen, pooling after each or every second, flattened into linear layers"
             [gradus::models::MnistCnn, gradus::models::LeNet5]
             ["crates/models/tests/training.rs::every_model_learns_a_batch_by_heart"];
+        J15 "The effect of depth: plain and residual nets" [gradus::models::ResNetShortcut]
+            ["crates/gradus/tests/examples/depth.rs::depth_harms_plain_nets_and_not_residual_ones"];
     }
 }
 

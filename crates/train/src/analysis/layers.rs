@@ -343,6 +343,7 @@ mod tests {
         let watch = LayerWatch::new(dir, 2).activations(&net, &x);
         let trainer = Trainer {
             model: &net,
+            taught: None,
             optimizer: Box::new(Sgd::new(net.parameters(), 0.1)),
             objective: Objective::new(Loss::CrossEntropy),
             schedule: Schedule::by_name("constant").unwrap(),

@@ -108,6 +108,21 @@ impl Confusion {
         2.0 * self.count(class, class) as f64 / (self.support(class) + self.said(class)).max(1) as f64
     }
 
+    /// Intersection over union of what is `class` and what was taken for it: TP / (TP + FP + FN); nothing if neither
+    /// occurs.
+    ///
+    /// Source: <https://scikit-learn.org/stable/modules/generated/sklearn.metrics.jaccard_score.html>.
+    pub fn iou(&self, class: usize) -> Option<f64> {
+        let union = self.support(class) + self.said(class) - self.count(class, class);
+        (union > 0).then(|| self.count(class, class) as f64 / union as f64)
+    }
+
+    /// The mean of [`Confusion::iou`] over the classes that occur (`average="macro"`); 0 without any.
+    pub fn mean_iou(&self) -> f64 {
+        let all: Vec<f64> = (0..self.classes).filter_map(|c| self.iou(c)).collect();
+        all.iter().sum::<f64>() / all.len().max(1) as f64
+    }
+
     /// False positives: examples of other classes that were taken for `class`.
     pub fn type_1_errors(&self, class: usize) -> usize {
         self.said(class) - self.count(class, class)

@@ -23,6 +23,8 @@ pub struct Running {
     loss_sum: f64,
     batch_loss_sum: f64,
     correct: usize,
+    /// What was classified: examples, or pixels.
+    judged: usize,
     examples: usize,
     batches: usize,
 }
@@ -30,6 +32,12 @@ pub struct Running {
 impl Running {
     /// Adds a batch: its mean loss, how many it classified rightly, how many examples it had.
     pub fn add(&mut self, mean_loss: f64, correct: usize, examples: usize) {
+        self.add_pixels(mean_loss, [correct, examples], examples);
+    }
+
+    /// Adds a batch with its mean loss, how many pixels it classified rightly and of how many, and its examples.
+    pub fn add_pixels(&mut self, mean_loss: f64, [correct, judged]: [usize; 2], examples: usize) {
+        self.judged += judged;
         self.loss_sum += mean_loss * examples as f64;
         self.batch_loss_sum += mean_loss;
         self.correct += correct;
@@ -47,21 +55,21 @@ impl Running {
         self.batch_loss_sum / self.batches as f64
     }
 
-    /// The part classified rightly.
+    /// The part of the examples, or of the pixels, classified rightly.
     pub fn accuracy(&self) -> f64 {
-        self.correct as f64 / self.examples as f64
+        self.correct as f64 / self.judged as f64
     }
 
-    /// What was added up: losses by example and by batch, examples that were right, examples, batches.
-    pub(crate) fn sums(&self) -> [f64; 5] {
-        let counts = [self.correct, self.examples, self.batches].map(|n| n as f64);
-        [self.loss_sum, self.batch_loss_sum, counts[0], counts[1], counts[2]]
+    /// What was added up: losses by example and by batch, what was right, examples, batches, what was classified.
+    pub(crate) fn sums(&self) -> [f64; 6] {
+        let counts = [self.correct, self.examples, self.batches, self.judged].map(|n| n as f64);
+        [self.loss_sum, self.batch_loss_sum, counts[0], counts[1], counts[2], counts[3]]
     }
 
     /// A pass that goes on from what [`Running::sums`] gave.
-    pub(crate) fn from_sums([loss_sum, batch_loss_sum, correct, examples, batches]: [f64; 5]) -> Running {
-        let [correct, examples, batches] = [correct, examples, batches].map(|n| n as usize);
-        Running { loss_sum, batch_loss_sum, correct, examples, batches }
+    pub(crate) fn from_sums([loss_sum, batch_loss_sum, correct, examples, batches, judged]: [f64; 6]) -> Running {
+        let [correct, examples, batches, judged] = [correct, examples, batches, judged].map(|n| n as usize);
+        Running { loss_sum, batch_loss_sum, correct, judged, examples, batches }
     }
 
     /// How many examples were seen.
@@ -89,6 +97,9 @@ pub struct EpochMetrics {
     /// Part of the validation examples classified rightly after the epoch; nothing where numbers are predicted.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub val_accuracy: Option<f64>,
+    /// Mean intersection over union on the validation examples, where every pixel has a class.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub val_miou: Option<f64>,
     /// Errors on the validation examples, in the unit of the target, where numbers are predicted.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub val_errors: Option<RegressionScores>,

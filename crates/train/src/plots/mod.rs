@@ -217,6 +217,7 @@ mod tests {
                 train_accuracy: Some(1.0 - 0.3 / e as f64),
                 val_loss: 1.2 / e as f64,
                 val_accuracy: Some(1.0 - 0.4 / e as f64),
+                val_miou: None,
                 val_errors: None,
                 seconds: 0.1,
             })

@@ -1,6 +1,7 @@
 //! Where the examples of a recipe come from besides the data sets with names: directories of pictures, tables,
 //! time series, texts. Each source is read, split and encoded; the encoding is stored in checkpoints.
 
+pub(crate) mod masks;
 pub(crate) mod pictures;
 mod series;
 mod table;
@@ -22,8 +23,9 @@ use std::sync::Arc;
 const TEST_PART: f64 = 0.2;
 
 /// The sources a recipe may name as `data.name`, beside the data sets of `gradus list`.
-pub const SOURCES: [(&str, &str); 4] = [
+pub const SOURCES: [(&str, &str); 5] = [
     ("image-folder", "pictures in one directory a class, through `transforms.train` and `transforms.eval`"),
+    ("masks", "pictures in one directory, and in another a mask with the class of every pixel"),
     ("table", "a CSV or TSV file: classes or, with the loss mse, l1 or huber, numbers"),
     ("series", "windows of a time series in a CSV file, and the steps after each"),
     ("text", "a column of texts in a CSV or TSV file as bags of words"),
@@ -49,6 +51,43 @@ impl Default for FolderConfig {
     fn default() -> Self {
         let (train, test) = ("train".into(), "test".into());
         FolderConfig { train, validation: String::new(), test, channels: 3, skip_broken: false }
+    }
+}
+
+/// Pictures with masks. `train`, `validation` and `test` are relative to `data.dir`.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct MaskConfig {
+    /// The directory to learn from, in which `images` and `masks` lie.
+    pub train: String,
+    /// The same for choosing the best epoch; empty to take a part of those to learn from.
+    pub validation: String,
+    /// The same for the test; empty to take a fifth of those to learn from.
+    pub test: String,
+    /// The directory of the pictures.
+    pub images: String,
+    /// The directory of the masks: PNG files named as the pictures are, whose pixels (palette or grey) are classes.
+    pub masks: String,
+    /// The names of the classes, in the order of their values from 0.
+    pub classes: Vec<String>,
+    /// The value of pixels that count nothing; -1 for none.
+    pub ignore_index: i64,
+    /// 3 for colours, 1 for brightness.
+    pub channels: usize,
+}
+
+impl Default for MaskConfig {
+    fn default() -> Self {
+        MaskConfig {
+            train: "train".into(),
+            validation: String::new(),
+            test: "test".into(),
+            images: "images".into(),
+            masks: "masks".into(),
+            classes: vec![],
+            ignore_index: 255,
+            channels: 3,
+        }
     }
 }
 
@@ -240,6 +279,7 @@ pub(crate) fn read(recipe: &Recipe) -> Option<Result<Parts>> {
     let data = &recipe.data;
     Some(match data {
         DataConfig { folder: Some(folder), .. } => pictures::read_folder(recipe, folder),
+        DataConfig { masks: Some(masks), .. } => masks::read_folder(recipe, masks),
         DataConfig { table: Some(table), .. } => table::read(recipe, table),
         DataConfig { series: Some(series), .. } => series::read(recipe, series),
         DataConfig { text: Some(text), .. } => text::read(recipe, text),
@@ -253,6 +293,9 @@ pub(crate) fn read_test(recipe: &Recipe, splits: &Stored) -> Option<Result<Arc<d
     Some(match (data, splits.encoding) {
         (DataConfig { folder: Some(folder), .. }, Encoding::Pictures { transform, .. }) => {
             pictures::test_of_folder(data, folder, splits.classes, transform)
+        }
+        (DataConfig { masks: Some(masks), .. }, Encoding::Pictures { transform, .. }) => {
+            masks::test_of_folder(data, masks, transform)
         }
         (DataConfig { table: Some(table), .. }, Encoding::Table { encoder }) => {
             table::test(data, table, encoder, splits)

@@ -157,12 +157,8 @@ pub(crate) fn prepare(recipe: &Recipe, raw: [Raw; 3], classes: Vec<String>, chan
         }
     }
     learnt_classes(&recipe.data.name, &classes, &labels[0], [("validation", &labels[1]), ("test", &labels[2])])?;
-    let Transforms { train: steps, eval } = scaled(recipe, &train, channels)?;
-    let scale = eval.steps().iter().rev().find_map(|step| match step {
-        Transform::Normalize(n) => Some((n.mean().to_vec(), n.std().to_vec())),
-        _ => None,
-    });
-    let (mean, std) = scale.unwrap_or((vec![0.0; channels], vec![1.0; channels]));
+    let Transforms { train: steps, eval } = scaled(recipe, train.through(&recipe.transforms.eval), channels)?;
+    let (mean, std) = scale_of(&eval, channels);
     // What is broken or of another size is said before anything is learnt.
     for part in [&validation, &test].into_iter().filter(|part| matches!(part, Raw::Files(..))) {
         let pictures = DataLoader::new(part.through(&eval)).batch_size(64).workers(recipe.data.workers);
@@ -180,13 +176,23 @@ pub(crate) fn prepare(recipe: &Recipe, raw: [Raw; 3], classes: Vec<String>, chan
     })
 }
 
+/// The mean and the deviation that transforms bring to 0 and 1.
+pub(super) fn scale_of(eval: &Compose, channels: usize) -> (Vec<f64>, Vec<f64>) {
+    let scale = eval.steps().iter().rev().find_map(|step| match step {
+        Transform::Normalize(n) => Some((n.mean().to_vec(), n.std().to_vec())),
+        _ => None,
+    });
+    scale.unwrap_or((vec![0.0; channels], vec![1.0; channels]))
+}
+
 /// Whether a step shifts or scales.
 fn scales(step: &&Transform) -> bool {
     matches!(step, Transform::Normalize(_) | Transform::SubtractMean(_) | Transform::SubtractMeanImage(_))
 }
 
-/// The transforms of a recipe with the scaling that its data section asks for, if they have none of their own.
-fn scaled(recipe: &Recipe, train: &Raw, channels: usize) -> Result<Transforms> {
+/// The transforms of a recipe with the scaling that its data section asks for, if they have none of their own; `train`
+/// are the pictures to learn from through the transforms of evaluation.
+pub(super) fn scaled(recipe: &Recipe, train: Arc<dyn Dataset>, channels: usize) -> Result<Transforms> {
     let Transforms { train: steps, eval } = &recipe.transforms;
     let own = |c: &Compose| c.steps().iter().filter(scales).cloned().collect::<Vec<_>>();
     if own(steps) != own(eval) {
@@ -217,7 +223,7 @@ fn scaled(recipe: &Recipe, train: &Raw, channels: usize) -> Result<Transforms> {
                 data.std.len()
             )));
         }
-        Scaling::Train => measured(train.through(eval), data.workers)?,
+        Scaling::Train => measured(train, data.workers)?,
     };
     Ok(Transforms { train: with(steps, &scale), eval: with(eval, &scale) })
 }
