@@ -1,6 +1,7 @@
 //! A ResNet with a feature pyramid over its stages: what detectors look through.
 
-use crate::registry::{ModelConfig, ModelError, find};
+use crate::architecture::ModelError;
+use crate::registry::{ModelConfig, find};
 use crate::resnet::{ResNet, ResNetConfig};
 use crate::resnet_block::ResNetNorm;
 use crate::{ExtraBlocks, FeaturePyramidNetwork};
