@@ -19,6 +19,7 @@
 //! ```
 
 mod arrays;
+mod bpe;
 mod cifar;
 mod dataset;
 mod digits;
@@ -32,6 +33,7 @@ mod image_file;
 mod loader;
 mod mnist;
 mod normalize;
+mod parquet;
 mod prefetch;
 mod random;
 mod registry;
