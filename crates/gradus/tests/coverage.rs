@@ -104,7 +104,7 @@ const GROUPS: &[Group] = &[
         heading: "Evaluation and analysis",
         letter: 'Q',
         numbers: 1..=28,
-        later: &[11, 12, 13, 14, 15, 16, 17, 26],
+        later: &[11, 12, 13, 14, 15, 16, 17],
         rows: &[coverage::evaluation::measures::ROWS, coverage::analysis::models::ROWS],
     },
     Group {
