@@ -19,6 +19,7 @@
 //! ```
 
 mod arrays;
+mod bpe;
 mod cifar;
 mod dataset;
 mod digits;
@@ -33,6 +34,7 @@ mod loader;
 mod masks;
 mod mnist;
 mod normalize;
+mod parquet;
 mod prefetch;
 mod random;
 mod registry;

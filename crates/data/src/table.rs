@@ -21,10 +21,11 @@ pub enum MissingCells {
     Drop,
 }
 
-/// The cells of a CSV or TSV file, as text.
+/// The cells of a CSV, TSV or Parquet file, as text.
 ///
 /// The first line holds the columns' names. A file that ends in `.tsv` is cut at tabs and knows no quotes, any
-/// other at commas.
+/// other at commas. One that ends in `.parquet` is read by a build with the feature `parquet`; an empty cell is one
+/// without a value.
 ///
 /// ```
 /// use gradus_data::{MissingCells, Table};
@@ -45,6 +46,8 @@ pub struct Table {
     header: Vec<String>,
     /// The cells of each row, with the line it begins at.
     rows: Vec<(u64, Vec<String>)>,
+    /// What `rows` are counted in.
+    place: &'static str,
 }
 
 /// Cells that hold nothing, whatever their case.
@@ -62,6 +65,10 @@ impl Table {
     /// than the header.
     pub fn open(path: impl AsRef<Path>) -> Result<Table, DataError> {
         let path = path.as_ref();
+        if path.extension().is_some_and(|e| e.eq_ignore_ascii_case("parquet")) {
+            let (header, rows) = crate::parquet::read(path)?;
+            return Table { path: path.to_owned(), header, rows: (1..).zip(rows).collect(), place: "row" }.checked();
+        }
         let tabs = path.extension().is_some_and(|e| e.eq_ignore_ascii_case("tsv"));
         let mut reader = csv::ReaderBuilder::new()
             .delimiter(if tabs { b'\t' } else { b',' })
@@ -72,9 +79,6 @@ impl Table {
         let header = reader.headers().map_err(|e| malformed(path, e))?;
         let header: Vec<String> =
             header.iter().map(|name| name.trim_start_matches('\u{feff}').trim().to_string()).collect();
-        if let Some(twice) = header.iter().enumerate().find(|(i, name)| header[..*i].contains(name)) {
-            return Err(DataError::malformed(path, "header", format!("`{}` twice", twice.1), "names that differ"));
-        }
         let mut rows = Vec::new();
         for record in reader.records() {
             let record = record.map_err(|e| malformed(path, e))?;
@@ -90,10 +94,19 @@ impl Table {
             }
             rows.push((line, record.iter().map(str::to_string).collect()));
         }
-        if rows.is_empty() {
-            return Err(DataError::malformed(path, "rows", "none", "a line of names and then at least one row"));
+        Table { path: path.to_owned(), header, rows, place: "line" }.checked()
+    }
+
+    /// The table, if its columns can be told apart and it has a row.
+    fn checked(self) -> Result<Table, DataError> {
+        let (path, header) = (&self.path, &self.header);
+        if let Some(twice) = header.iter().enumerate().find(|(i, name)| header[..*i].contains(name)) {
+            return Err(DataError::malformed(path, "header", format!("`{}` twice", twice.1), "names that differ"));
         }
-        Ok(Table { path: path.to_owned(), header, rows })
+        match self.rows.is_empty() {
+            true => Err(DataError::malformed(path, "rows", "none", "a line of names and then at least one row")),
+            false => Ok(self),
+        }
     }
 
     /// The columns' names.
@@ -126,8 +139,7 @@ impl Table {
     /// If there is no such column, a cell holds something else than a number, or none at all and `missing` says
     /// no value for it.
     pub fn numbers(&self, column: &str, missing: MissingCells) -> Result<Vec<f64>, DataError> {
-        let known: Vec<f64> = self.cells(column)?.into_iter().flatten().collect();
-        self.filled(column, rule_value(&known, missing))
+        self.filled(column, self.fill(column, missing)?)
     }
 
     /// The cells of a column of numbers; nothing where one is empty.
@@ -140,8 +152,21 @@ impl Table {
         cells.collect()
     }
 
-    /// The numbers of a column, with `fill` where a cell is empty.
-    pub(crate) fn filled(&self, column: &str, fill: Option<f64>) -> Result<Vec<f64>, DataError> {
+    /// What an empty cell of a column becomes by a rule; nothing if the rule says no value for it, or no cell holds one.
+    ///
+    /// # Errors
+    /// If there is no such column, or a cell holds text.
+    pub fn fill(&self, column: &str, missing: MissingCells) -> Result<Option<f64>, DataError> {
+        let known: Vec<f64> = self.cells(column)?.into_iter().flatten().collect();
+        Ok(rule_value(&known, missing))
+    }
+
+    /// The numbers of a column, with `fill` where a cell is empty: the [`Table::fill`] of the rows that a model learns
+    /// from, so that it learns nothing of later ones.
+    ///
+    /// # Errors
+    /// If there is no such column, a cell holds text, or one is empty and there is no `fill`.
+    pub fn filled(&self, column: &str, fill: Option<f64>) -> Result<Vec<f64>, DataError> {
         let rule = "a number, or a rule for missing cells (mean, median or drop) and some numbers to follow it";
         let cells = self.cells(column)?.into_iter().enumerate();
         cells.map(|(row, v)| v.or(fill).ok_or_else(|| self.wrong(row, column, "an empty cell", rule))).collect()
@@ -154,7 +179,7 @@ impl Table {
     pub fn drop_missing(&self, columns: &[&str]) -> Result<Table, DataError> {
         let at = columns.iter().map(|c| self.position(c)).collect::<Result<Vec<_>, _>>()?;
         let whole = self.rows.iter().filter(|(_, cells)| at.iter().all(|&i| !is_empty(&cells[i])));
-        Ok(Table { path: self.path.clone(), header: self.header.clone(), rows: whole.cloned().collect() })
+        Ok(self.with(whole.cloned().collect()))
     }
 
     /// The values of a column of text, sorted; a label is a position in them.
@@ -226,8 +251,12 @@ impl Table {
     /// If there is no such row.
     #[track_caller]
     pub fn subset(&self, rows: &[usize]) -> Table {
-        let rows = rows.iter().map(|&i| self.rows[i].clone()).collect();
-        Table { path: self.path.clone(), header: self.header.clone(), rows }
+        self.with(rows.iter().map(|&i| self.rows[i].clone()).collect())
+    }
+
+    /// The table with other rows.
+    fn with(&self, rows: Vec<(u64, Vec<String>)>) -> Table {
+        Table { path: self.path.clone(), header: self.header.clone(), rows, place: self.place }
     }
 
     /// The rows that are used.
@@ -253,8 +282,8 @@ impl Table {
 
     /// The error of a cell, by its row counted from 0.
     pub(crate) fn wrong(&self, row: usize, column: &str, found: impl Into<String>, expected: &str) -> DataError {
-        let line = self.rows[row].0;
-        DataError::malformed(&self.path, format!("line {line}, column `{column}`"), found, expected)
+        let (place, at) = (self.place, self.rows[row].0);
+        DataError::malformed(&self.path, format!("{place} {at}, column `{column}`"), found, expected)
     }
 }
 

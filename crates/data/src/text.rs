@@ -1,6 +1,7 @@
 //! Text as numbers: tokens, vocabulary, counts, padding.
 
 use crate::DataError;
+use crate::bpe::Bpe;
 use gradus_tensor::Tensor;
 use serde::{Deserialize, Serialize};
 use std::collections::{HashMap, HashSet};
@@ -33,6 +34,12 @@ pub enum Tokenizer {
     Words,
     /// Every character.
     Chars,
+    /// Pieces of words in lower case that a [`Vocabulary`] learns by joining the most frequent neighbours (byte-pair
+    /// encoding), for builds with the feature `bpe`. A piece that begins a word begins with `▁`. Before anything is
+    /// learnt, characters.
+    ///
+    /// Source: Sennrich et al., 2015, <https://arxiv.org/abs/1508.07909>.
+    Bpe,
 }
 
 impl Tokenizer {
@@ -45,9 +52,17 @@ impl Tokenizer {
     /// ```
     pub fn tokens(self, text: &str) -> Vec<String> {
         match self {
-            Tokenizer::Chars => text.chars().map(String::from).collect(),
+            Tokenizer::Chars | Tokenizer::Bpe => text.chars().map(String::from).collect(),
             Tokenizer::Words => words(text),
         }
+    }
+
+    /// Whether this build can cut text so.
+    ///
+    /// # Errors
+    /// If it cannot, with what would change that.
+    pub fn check(self) -> Result<(), String> {
+        if self == Tokenizer::Bpe { Bpe::check() } else { Ok(()) }
     }
 }
 
@@ -87,11 +102,12 @@ fn words(text: &str) -> Vec<String> {
 /// assert_eq!(vocabulary.decode(&[2, 3]), "a rose");
 /// ```
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-#[serde(from = "Listed", into = "Listed")]
+#[serde(try_from = "Listed", into = "Listed")]
 pub struct Vocabulary {
     tokenizer: Tokenizer,
     tokens: Vec<String>,
     ids: HashMap<String, i64>,
+    bpe: Option<Bpe>,
 }
 
 /// What is stored of a vocabulary.
@@ -99,18 +115,23 @@ pub struct Vocabulary {
 struct Listed {
     tokenizer: Tokenizer,
     tokens: Vec<String>,
+    /// What was joined, in the format of the library `tokenizers`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    bpe: Option<String>,
 }
 
-impl From<Listed> for Vocabulary {
-    fn from(listed: Listed) -> Vocabulary {
-        let ids = listed.tokens.iter().cloned().zip(0..).collect();
-        Vocabulary { tokenizer: listed.tokenizer, tokens: listed.tokens, ids }
+impl TryFrom<Listed> for Vocabulary {
+    type Error = String;
+
+    fn try_from(listed: Listed) -> Result<Vocabulary, String> {
+        let bpe = listed.bpe.map(|json| Bpe::from_json(&json)).transpose()?;
+        Ok(Vocabulary::of(listed.tokenizer, listed.tokens, bpe))
     }
 }
 
 impl From<Vocabulary> for Listed {
     fn from(v: Vocabulary) -> Listed {
-        Listed { tokenizer: v.tokenizer, tokens: v.tokens }
+        Listed { tokenizer: v.tokenizer, tokens: v.tokens, bpe: v.bpe.map(|bpe| bpe.json().to_string()) }
     }
 }
 
@@ -123,10 +144,15 @@ impl Vocabulary {
     /// The `size` most frequent tokens of these texts, the two special ones included.
     ///
     /// # Panics
-    /// If `size` is below 3, which leaves room for no token.
+    /// If `size` is below 3, which leaves room for no token, or [`Tokenizer::check`] refuses the tokenizer.
     #[track_caller]
     pub fn build<S: AsRef<str>>(texts: impl IntoIterator<Item = S>, tokenizer: Tokenizer, size: usize) -> Vocabulary {
         assert!(size > 2, "Vocabulary: of {size} tokens two are padding and the unknown");
+        if tokenizer == Tokenizer::Bpe {
+            let texts = texts.into_iter().map(|text| text.as_ref().to_string()).collect();
+            let learnt = Bpe::train(texts, size).map(|bpe| Vocabulary::of(tokenizer, bpe.tokens(), Some(bpe)));
+            return learnt.unwrap_or_else(|e| panic!("Vocabulary: {e}"));
+        }
         let mut counts: HashMap<String, u64> = HashMap::new();
         for text in texts {
             for token in tokenizer.tokens(text.as_ref()) {
@@ -137,7 +163,12 @@ impl Vocabulary {
         ranked.sort_by(|a, b| b.1.cmp(&a.1).then_with(|| a.0.cmp(&b.0)));
         let special = ["<pad>", "<unk>"].map(String::from);
         let tokens = special.into_iter().chain(ranked.into_iter().map(|(token, _)| token)).take(size).collect();
-        Listed { tokenizer, tokens }.into()
+        Vocabulary::of(tokenizer, tokens, None)
+    }
+
+    fn of(tokenizer: Tokenizer, tokens: Vec<String>, bpe: Option<Bpe>) -> Vocabulary {
+        let ids = tokens.iter().cloned().zip(0..).collect();
+        Vocabulary { tokenizer, tokens, ids, bpe }
     }
 
     /// Number of ids.
@@ -162,14 +193,21 @@ impl Vocabulary {
 
     /// The ids of a text.
     pub fn encode(&self, text: &str) -> Vec<i64> {
-        self.tokenizer.tokens(text).iter().map(|t| self.id(t)).collect()
+        match &self.bpe {
+            Some(bpe) => bpe.encode(text),
+            None => self.tokenizer.tokens(text).iter().map(|t| self.id(t)).collect(),
+        }
     }
 
     /// The text of ids, words with blanks between them; an id that does not exist is the unknown.
     pub fn decode(&self, ids: &[i64]) -> String {
         let token = |&id: &i64| usize::try_from(id).ok().and_then(|i| self.tokens.get(i)).map_or("<unk>", |t| t);
         let tokens: Vec<&str> = ids.iter().map(token).collect();
-        tokens.join(if self.tokenizer == Tokenizer::Words { " " } else { "" })
+        match self.tokenizer {
+            Tokenizer::Words => tokens.join(" "),
+            Tokenizer::Chars => tokens.concat(),
+            Tokenizer::Bpe => tokens.concat().replace('▁', " ").trim_start().to_string(),
+        }
     }
 
     /// How often each token comes in each text, [N, len] as f32: a bag of words. Padding is never counted.
@@ -254,10 +292,13 @@ impl TextStats {
         let (mut lengths, mut unknown, mut duplicates) = (Vec::new(), 0, 0);
         for text in texts {
             duplicates += usize::from(!seen.insert(text.as_ref()));
-            let tokens = vocabulary.tokenizer.tokens(text.as_ref());
-            lengths.push(tokens.len());
-            unknown += tokens.iter().filter(|t| vocabulary.id(t) == Vocabulary::UNKNOWN).count();
-            distinct.extend(tokens);
+            let ids = vocabulary.encode(text.as_ref());
+            lengths.push(ids.len());
+            unknown += ids.iter().filter(|id| **id == Vocabulary::UNKNOWN).count();
+            match vocabulary.bpe.is_some() {
+                true => distinct.extend(ids.iter().map(|id| vocabulary.tokens[*id as usize].clone())),
+                false => distinct.extend(vocabulary.tokenizer.tokens(text.as_ref())),
+            }
         }
         lengths.sort_unstable();
         let tokens: usize = lengths.iter().sum();
@@ -289,6 +330,34 @@ mod tests {
         let json = serde_json::to_string(&cut).unwrap();
         assert_eq!(serde_json::from_str::<Vocabulary>(&json).unwrap(), cut);
         assert_eq!(cut.decode(&[2, -1, 99]), "dog <unk> <unk>");
+    }
+
+    #[cfg(feature = "bpe")]
+    #[test]
+    fn pieces_of_words_are_learnt_stored_and_put_together_again() {
+        let texts = ["low lower lowest", "new newer newest", "wide wider widest", "low low new"];
+        assert_eq!(Tokenizer::Bpe.check(), Ok(()));
+        let v = Vocabulary::build(texts, Tokenizer::Bpe, 30);
+        assert_eq!((&v.tokens()[..2], v.len()), (&["<pad>", "<unk>"].map(String::from)[..], 30));
+        assert!(v.tokens().iter().any(|t| t == "▁low") && v.tokens().iter().any(|t| t == "est"), "{:?}", v.tokens());
+        // A word that never came is put together of pieces that did.
+        assert_eq!(v.decode(&v.encode("Lower widest")), "lower widest");
+        assert!(v.encode("low").len() < v.encode("dwel").len());
+        assert!(v.encode("q").contains(&Vocabulary::UNKNOWN));
+        let json = serde_json::to_string(&v).unwrap();
+        let back: Vocabulary = serde_json::from_str(&json).unwrap();
+        assert_eq!((back.encode(texts[0]), back == v), (v.encode(texts[0]), true));
+        assert_eq!(Vocabulary::build(texts, Tokenizer::Bpe, 30), v);
+        let bags = v.counts(&["low low", ""]).to_vec::<f32>();
+        assert_eq!((bags[v.id("▁low") as usize], bags[30..].iter().sum::<f32>()), (2.0, 0.0));
+    }
+
+    #[cfg(not(feature = "bpe"))]
+    #[test]
+    fn a_build_without_byte_pair_encoding_says_how_to_make_one_with_it() {
+        assert!(Tokenizer::Bpe.check().unwrap_err().contains("--features bpe"));
+        let stored = r#"{"tokenizer":"bpe","tokens":["<pad>","<unk>","a"],"bpe":"{}"}"#;
+        assert!(serde_json::from_str::<Vocabulary>(stored).unwrap_err().to_string().contains("--features bpe"));
     }
 
     #[test]

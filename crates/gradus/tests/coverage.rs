@@ -119,7 +119,7 @@ const GROUPS: &[Group] = &[
         heading: "Evaluation and analysis",
         letter: 'Q',
         numbers: 1..=28,
-        later: &[26],
+        later: &[],
         rows: &[coverage::evaluation::measures::ROWS, coverage::analysis::models::ROWS, coverage::models::costs::ROWS],
     },
     Group {

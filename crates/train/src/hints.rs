@@ -2,6 +2,7 @@
 //!
 //! They are advice from lecture notes and papers, not laws: a hint never changes a run.
 
+use crate::analysis::{GradientSize, gradient_sizes, gradient_statistics};
 use crate::callback::{Batch, Callback, Flow, Progress};
 use crate::datasets::Splits;
 use crate::error::Result;
@@ -10,6 +11,7 @@ use crate::optimizers::OptimizerConfig;
 use crate::recipe::{Loss, Recipe, Scaling};
 use gradus_data::{Dataset, Draw};
 use gradus_nn::Forward;
+use gradus_tensor::Tensor;
 use std::cell::RefCell;
 use std::collections::{BTreeMap, HashSet};
 use std::rc::Rc;
@@ -71,6 +73,8 @@ pub struct Hints<'a> {
 
 /// Gradients are looked at every so many steps.
 const EVERY: usize = 5;
+/// The step at which they are compared with each other.
+const SETTLED: usize = 4 * EVERY;
 
 impl<'a> Hints<'a> {
     /// Hints for a run, printed by `say` and collected in `given`.
@@ -107,9 +111,21 @@ impl<'a> Hints<'a> {
     }
 }
 
+/// The recurrent layers of a model, those that read backwards left out: plain cells, gated cells, units of the widest.
+fn recurrent(modules: &[(String, &'static str)], parameters: &[(String, Tensor)]) -> (usize, usize, usize) {
+    let is_plain = |path: &str| {
+        let layer = path.rsplit_once('.').map_or("", |(layer, _)| layer);
+        modules.iter().any(|(at, kind)| at == layer && kind.starts_with("RNN"))
+    };
+    let layers = parameters.iter().filter(|(path, _)| path.contains("weight_ih") && !path.ends_with("_reverse"));
+    let plain = layers.clone().filter(|(path, _)| is_plain(path)).count();
+    let back = parameters.iter().filter(|(path, p)| path.contains("weight_hh") && p.rank() == 2);
+    (plain, layers.count() - plain, back.map(|(_, p)| p.size(1)).max().unwrap_or(0))
+}
+
 /// Layers of a kind.
 fn count(kinds: &[&str], wanted: &[&str]) -> usize {
-    kinds.iter().filter(|kind| wanted.iter().any(|w| kind.starts_with(w))).count()
+    kinds.iter().filter(|kind| !kind.ends_with("Cell") && wanted.iter().any(|w| kind.starts_with(w))).count()
 }
 
 /// The hints on a recipe, its data and its model.
@@ -119,15 +135,17 @@ fn at_start(recipe: &Recipe, splits: &Splits, model: &dyn Forward) -> Vec<(&'sta
     let kinds: Vec<&str> = modules.iter().map(|(_, kind)| *kind).collect();
     let (linear, conv) = (count(&kinds, &["Linear"]), count(&kinds, &["Conv"]));
     let pools = count(&kinds, &["MaxPool", "AvgPool"]);
-    let (plain, gated) = (count(&kinds, &["Rnn", "RNN"]), count(&kinds, &["Lstm", "LSTM", "Gru", "GRU"]));
     let inputs: usize = splits.preprocess.shape.iter().product();
     let parameters = model.named_parameters();
+    let (plain, gated, units) = recurrent(&modules, &parameters);
     if conv + plain + gated == 0 && (1..3).contains(&linear) {
         found.push(("T1", format!("the net has {linear} layers of weights")));
     }
     // Hidden layers are the matrices [units, inputs] but the last.
     let matrices: Vec<_> = parameters.iter().filter(|(_, p)| p.rank() == 2).collect();
-    if let (0, Some((path, p))) = (conv, matrices.iter().rev().skip(1).find(|(_, p)| p.size(0) > 2 * inputs)) {
+    if let (0, Some((path, p))) =
+        (conv + plain + gated, matrices.iter().rev().skip(1).find(|(_, p)| p.size(0) > 2 * inputs))
+    {
         found.push(("T2", format!("`{path}` has {} units for {inputs} inputs", p.size(0))));
     }
     let examples = splits.train.dataset().len();
@@ -140,11 +158,12 @@ fn at_start(recipe: &Recipe, splits: &Splits, model: &dyn Forward) -> Vec<(&'sta
             found.push(("T4", format!("inputs are not normalised: their mean is {:.3}", x.mean().item())));
         }
     }
-    if plain + gated > 3 {
-        found.push(("T5", format!("the net has {} recurrent layers", plain + gated)));
+    let depth = plain + gated;
+    if depth > 3 || units > 1024 {
+        found.push(("T5", format!("recurrent layers: {depth}, of {units} units")));
     }
-    if plain > 0 && gated == 0 {
-        found.push(("T6", format!("{plain} recurrent layers are plain cells")));
+    if plain > 0 && gated == 0 || depth == 3 {
+        found.push(("T6", format!("recurrent layers: {depth}, {plain} of them plain cells")));
     }
     if plain + gated > 0 && matches!(recipe.optimizer, OptimizerConfig::Sgd(_)) {
         found.push(("T7", "the net is recurrent and optimizer.name is sgd".to_string()));
@@ -197,6 +216,16 @@ fn overfitting(history: &[EpochMetrics]) -> Option<String> {
     })
 }
 
+/// A matrix or kernel whose gradient is next to nothing beside that of others.
+fn vanished(model: &dyn Forward) -> Option<String> {
+    let sizes = gradient_sizes(&gradient_statistics(model, 0));
+    let weights: Vec<_> = sizes.iter().filter(|(path, _)| path.ends_with("weight")).collect();
+    let (path, _) = weights.iter().find(|(_, size)| *size == GradientSize::Vanishing)?;
+    let count = weights.iter().filter(|(_, size)| *size == GradientSize::Vanishing).count();
+    let of = weights.len();
+    Some(format!("gradients of {count} of {of} weights, `{path}` first, are below a ten-thousandth of the largest"))
+}
+
 /// Five epochs without a change of the training loss by a thousandth, far from 0.
 fn halted(history: &[EpochMetrics]) -> Option<String> {
     let recent = &history[history.len().checked_sub(6)?..];
@@ -240,6 +269,9 @@ impl Callback for Hints<'_> {
             _ => (),
         }
         self.norms.push(norm);
+        if let (SETTLED, Some(figure)) = (at.step, vanished(at.model)) {
+            self.hint("T14", figure);
+        }
         if at.epoch == 1 {
             for (path, p) in parameters.iter().filter(|(path, p)| path.ends_with("bias") && p.rank() == 1) {
                 let Some(gradient) = p.grad() else { continue };
@@ -271,6 +303,16 @@ impl Callback for Hints<'_> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::analysis::normals;
+    use crate::objective::Objective;
+    use crate::schedule::Schedule;
+    use crate::trainer::Trainer;
+    use gradus_data::{DataLoader, TensorDataset};
+    use gradus_nn::optim::Sgd;
+    use gradus_nn::{
+        Conv2d, LSTM, LastStep, Linear, LogSoftmax, MaxPool2d, Module, RNN, ReLU, Sequential, Tanh, sequential,
+    };
+    use gradus_tensor::{DType, no_grad};
 
     fn epochs(losses: &[(f64, f64)]) -> Vec<EpochMetrics> {
         let epoch = |(i, &(train_loss, val_loss)): (usize, &(f64, f64))| EpochMetrics {
@@ -315,19 +357,137 @@ mod tests {
         assert!(given.borrow()[0].starts_with("hint T3: batch_size is 1. Rule of thumb: batches of 128"));
     }
 
+    /// The hints on the digits with some settings, of their model or another.
+    fn start(settings: &[&str], model: Option<&dyn Forward>) -> Vec<(&'static str, String)> {
+        let recipe = Recipe::load("digits", settings).unwrap();
+        let splits = crate::datasets::load(&recipe).unwrap();
+        let own = gradus_models::build(&recipe.model).unwrap();
+        at_start(&recipe, &splits, model.unwrap_or(&*own))
+    }
+
+    fn ids(found: &[(&'static str, String)]) -> Vec<&'static str> {
+        found.iter().map(|(id, _)| *id).collect()
+    }
+
     #[test]
     fn every_recipe_gets_hints_with_figures_that_hold() {
-        let of = |settings: &[&str]| {
-            let recipe = Recipe::load("digits", settings).unwrap();
-            let splits = crate::datasets::load(&recipe).unwrap();
-            let model = gradus_models::build(&recipe.model).unwrap();
-            at_start(&recipe, &splits, &*model)
-        };
-        let ids = |found: &[(&'static str, String)]| found.iter().map(|(id, _)| *id).collect::<Vec<_>>();
-        assert_eq!(ids(&of(&[])), Vec::<&str>::new());
-        let small = of(&["batch_size=2", "data.normalize=none", "model.channels=[4,8,8]", "data.validation=0.6"]);
+        assert_eq!(ids(&start(&[], None)), Vec::<&str>::new());
+        let odd = ["batch_size=2", "data.normalize=none", "model.channels=[4,8,8]", "data.validation=0.6"];
+        let small = start(&odd, None);
         assert_eq!(ids(&small), ["T3", "T4", "T10", "T12"]);
         assert!(small[0].1.contains("batch_size is 2, of 575"), "{}", small[0].1);
+        assert!(small[1].1.contains("inputs are not normalised: their mean is 0.30"), "{}", small[1].1);
         assert!(small[2].1.contains("`conv1.weight` has 4 filters of 3x3"), "{}", small[2].1);
+        assert!(small[3].1.contains("575 training examples are 57 a class"), "{}", small[3].1);
+        assert_eq!(ids(&start(&["batch_size=1024"], None)), ["T3"]);
+    }
+
+    #[test]
+    fn layers_that_break_a_rule_are_named_and_others_are_not() {
+        let flat = |layers: Vec<Box<dyn Forward>>| {
+            let mut net = Sequential::new();
+            layers.into_iter().for_each(|layer| net.push(layer));
+            net
+        };
+        // Three layers of weights, 64 inputs.
+        let healthy = sequential![Linear::new(64, 96), ReLU, Linear::new(96, 96), ReLU, Linear::new(96, 10)];
+        assert_eq!(ids(&start(&[], Some(&healthy))), Vec::<&str>::new());
+        let says = |net: &dyn Forward, id: &str, words: &str| {
+            let found = start(&[], Some(net));
+            let figure = found.iter().find(|(i, _)| *i == id).unwrap_or_else(|| panic!("no {id} in {found:?}"));
+            assert!(figure.1.contains(words), "{id}: {}", figure.1);
+        };
+        says(&flat(vec![Box::new(Linear::new(64, 10))]), "T1", "1 layers of weights");
+        says(&sequential![Linear::new(64, 200), Linear::new(200, 10)], "T2", "`0.weight` has 200 units for 64 inputs");
+        says(&sequential![Linear::new(64, 10), LogSoftmax::new(1)], "T8", "`nll` takes its output");
+        let pooled = sequential![Conv2d::new(1, 8, 3).padding(1), MaxPool2d::new(2), MaxPool2d::new(2)];
+        says(&pooled, "T11", "2 pooling layers and 1 convolutions");
+        says(&sequential![Conv2d::new(1, 16, 9).padding(4)], "T10", "16 filters of 9x9");
+        let wide = sequential![Linear::new(64, 600), Linear::new(600, 100), Linear::new(100, 10)];
+        says(&wide, "T16", "100110 free weights for 1294 examples");
+    }
+
+    #[test]
+    fn recurrent_layers_are_counted_by_depth_not_by_direction() {
+        let deep = |layers| LastStep::new(LSTM::new(8, 16).num_layers(layers).bidirectional(true));
+        assert_eq!(ids(&start(&[], Some(&deep(2)))), Vec::<&str>::new());
+        assert_eq!(start(&[], Some(&deep(3))), [("T6", "recurrent layers: 3, 0 of them plain cells".to_string())]);
+        assert_eq!(start(&[], Some(&deep(4))), [("T5", "recurrent layers: 4, of 16 units".to_string())]);
+        let plain = LastStep::new(RNN::new(8, 1200));
+        assert_eq!(ids(&start(&[], Some(&plain))), ["T5", "T6"]);
+        assert_eq!(ids(&start(&["optimizer.name=sgd"], Some(&deep(1)))), ["T7"]);
+    }
+
+    /// What is said while a net learns, without shuffling, to tell the rows of `x` apart.
+    fn said(net: &Sequential, x: Tensor, classes: usize, epochs: usize) -> Vec<String> {
+        let labels: Vec<i64> = (0..x.size(0)).map(|i| (i % classes) as i64).collect();
+        let loader = DataLoader::new(TensorDataset::new(x, Tensor::from_vec(labels.clone(), [labels.len()])));
+        let given = Given::default();
+        let trainer = Trainer {
+            model: net,
+            optimizer: Box::new(Sgd::new(net.parameters(), 1e-6)),
+            taught: None,
+            searches: false,
+            objective: Objective::new(Loss::CrossEntropy),
+            schedule: Schedule::by_name("constant").unwrap(),
+            epochs,
+            accumulate: 1,
+            target: None,
+            average: None,
+            resume: None,
+            callbacks: vec![Box::new(Hints::new(classes, given.clone(), |_| ()))],
+        };
+        trainer.fit(&loader.batch_size(1), &DataLoader::new(few(classes))).unwrap();
+        given.take()
+    }
+
+    /// A few examples for validation.
+    fn few(classes: usize) -> TensorDataset {
+        let labels: Vec<i64> = (0..classes as i64).collect();
+        TensorDataset::new(Tensor::ones([classes, 4]), Tensor::from_vec(labels, [classes]))
+    }
+
+    #[test]
+    fn a_first_loss_far_above_chance_exploding_and_vanishing_gradients_and_dead_units_are_said_with_figures() {
+        let set = |p: &Tensor, values: &Tensor| no_grad(|| p.copy_(values));
+        let net = || {
+            let net = sequential![Linear::new(4, 8), ReLU, Linear::new(8, 3)];
+            set(&net.parameters()[1], &Tensor::full([8], 10.0)); // no unit is shut
+            let small: Vec<f32> = (0..24).map(|i| 0.02 * ((i / 8 + i % 8) % 3) as f32 - 0.02).collect();
+            set(&net.parameters()[2], &Tensor::from_vec(small, [3, 8]));
+            net
+        };
+        let x = || normals(9, [40, 4]).to_dtype(DType::F32);
+        assert_eq!(said(&net(), x(), 3, 2), Vec::<String>::new());
+
+        let loud = net();
+        set(&loud.parameters()[3], &Tensor::from_slice(&[-50.0f32, 50.0, 0.0], [3]));
+        let found = said(&loud, x(), 3, 1);
+        assert!(found[0].starts_with("hint T9: the first loss is "), "{found:?}");
+        assert!(found[0].contains("guessing among 3 classes has 1.099"), "{found:?}");
+
+        // One example, at the 31st step, is a thousand times as large as the others.
+        let spike: Vec<f32> = (0..160).map(|i| if i / 4 == 30 { 3e3 } else { 1.0 + (i % 3) as f32 }).collect();
+        let line = sequential![Linear::new(4, 3)];
+        line.parameters().iter().for_each(|p| set(p, &p.zeros_like()));
+        let found = said(&line, Tensor::from_vec(spike, [40, 4]), 3, 1);
+        assert!(found.iter().any(|h| h.starts_with("hint T14: in step 31 the norm")), "{found:?}");
+
+        let mut deep = Sequential::new();
+        for i in 0..12 {
+            deep.push(Linear::new(4, 4));
+            deep.push(Tanh);
+            set(&deep.parameters()[2 * i], &(Tensor::eye(4) * 5.0));
+        }
+        deep.push(Linear::new(4, 3));
+        let found = said(&deep, x(), 3, 1);
+        let words = "of 13 weights, `0.weight` first, are below a ten-thousandth";
+        assert!(found.iter().any(|h| h.starts_with("hint T14: gradients of") && h.contains(words)), "{found:?}");
+
+        let dead = net();
+        set(&dead.parameters()[1], &Tensor::from_slice(&[-1e6f32, -1e6, -1e6, 10.0, 10.0, 10.0, 10.0, 10.0], [8]));
+        let found = said(&dead, x(), 3, 1);
+        assert_eq!(found.len(), 1, "{found:?}");
+        assert!(found[0].starts_with("hint T15: 3 of 8 units of `0.bias` had no gradient"), "{found:?}");
     }
 }

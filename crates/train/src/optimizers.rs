@@ -1,9 +1,9 @@
-//! The optimisers of a recipe and their settings, with PyTorch's names and defaults. `Lbfgs` alone is not among them:
-//! it evaluates the loss several times in a step, and on all examples rather than a batch.
+//! The optimisers of a recipe and their settings, with PyTorch's names and defaults.
 
 use crate::settings::settings;
 use gradus_nn::optim::{
-    ASGD, Adadelta, Adagrad, Adam, AdamW, Adamax, Lamb, Lion, NAdam, Optimizer, RAdam, RMSprop, Rprop, Sgd,
+    ASGD, Adadelta, Adagrad, Adam, AdamW, Adamax, Lamb, Lbfgs, LineSearch, Lion, NAdam, Optimizer, RAdam, RMSprop,
+    Rprop, Sgd,
 };
 use gradus_tensor::Tensor;
 use serde::{Deserialize, Serialize};
@@ -152,6 +152,48 @@ settings! {
         /// The smallest and the largest step.
         step_sizes: [f64; 2] = [1e-6, 50.0],
     }
+    /// Settings of L-BFGS.
+    LbfgsConfig {
+        /// Length of a step, or where the search for it begins.
+        lr: f64 = 1.0,
+        /// Iterations in a step, at most.
+        max_iter: usize = 20,
+        /// Evaluations of the loss in a step, at most; 0 for 1.25 times `max_iter`.
+        max_eval: usize = 0,
+        /// A step ends where no element of the gradient is larger.
+        tolerance_grad: f64 = 1e-7,
+        /// A step ends where neither a weight nor the loss changes by more.
+        tolerance_change: f64 = 1e-9,
+        /// How many past changes are kept.
+        history_size: usize = 100,
+        /// How the length of a step is chosen.
+        line_search_fn: LineSearchFn = LineSearchFn::None,
+    }
+}
+
+/// How L-BFGS chooses the length of a step.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum LineSearchFn {
+    /// It is the learning rate.
+    None,
+    /// It is searched until the strong Wolfe conditions hold.
+    StrongWolfe,
+}
+
+impl LbfgsConfig {
+    fn init(&self, parameters: Vec<Tensor>) -> Lbfgs {
+        let optimizer = Lbfgs::new(parameters, self.lr)
+            .max_iter(self.max_iter)
+            .tolerance_grad(self.tolerance_grad)
+            .tolerance_change(self.tolerance_change)
+            .history_size(self.history_size)
+            .line_search_fn(match self.line_search_fn {
+                LineSearchFn::None => LineSearch::None,
+                LineSearchFn::StrongWolfe => LineSearch::StrongWolfe,
+            });
+        if self.max_eval > 0 { optimizer.max_eval(self.max_eval) } else { optimizer }
+    }
 }
 
 /// The table of optimisers: variant, name, settings, their defaults here, the optimiser that they make.
@@ -221,12 +263,24 @@ optimizers! {
         .lambd(c.lambd).alpha(c.alpha).t0(c.t0).weight_decay(c.weight_decay);
     Rprop "rprop" RpropConfig RpropConfig::default(), "Steps by the signs of gradients, for whole batches.", |p, c|
         Rprop::new(p, c.lr).etas(c.etas[0], c.etas[1]).step_sizes(c.step_sizes[0], c.step_sizes[1]);
+    Lbfgs "lbfgs" LbfgsConfig LbfgsConfig::default(), "Steps by an approximate second derivative, for whole batches.",
+        |p, c| c.init(p);
 }
 
 impl OptimizerConfig {
+    /// Whether a step evaluates the loss several times, on the same examples.
+    pub(crate) fn searches(&self) -> bool {
+        matches!(self, OptimizerConfig::Lbfgs(_))
+    }
+
     /// Values an optimiser cannot work with.
     pub(crate) fn check(&self) -> Result<(), String> {
         let Ok(Value::Table(settings)) = Value::try_from(self) else { unreachable!("settings are a table") };
+        for key in ["max_iter", "history_size"] {
+            if settings.get(key).and_then(Value::as_integer) == Some(0) {
+                return Err(format!("setting `optimizer.{key}`: must be at least 1, got 0"));
+            }
+        }
         let nesterov = settings.get("nesterov").and_then(Value::as_bool).unwrap_or(false);
         for (key, value) in &settings {
             let numbers: Vec<f64> = match value {
@@ -275,9 +329,7 @@ mod tests {
             let mut optimizer = config.init(vec![w.clone()]);
             assert_eq!(optimizer.lr(), config.lr());
             for _ in 0..50 {
-                optimizer.zero_grad();
-                w.square().sum().backward();
-                optimizer.step();
+                optimizer.step_with(&mut || w.square().sum());
             }
             assert!(w.square().sum().item() < 12.0, "{name}: {}", w.square().sum().item());
         }
@@ -294,6 +346,7 @@ mod tests {
         assert!(error("rprop", "step_sizes = [3.0, 2.0]").contains("must ascend, got 3 and 2"));
         assert!(error("sgd", "nesterov = true").contains("`optimizer.momentum`: must be above 0 with `nesterov`"));
         assert!(error("rmsprop", "alpha = 1.5").contains("`optimizer.alpha`: must be at least 0 and at most 1"));
+        assert!(error("lbfgs", "max_iter = 0").contains("`optimizer.max_iter`: must be at least 1, got 0"));
         assert!(error("nadam", "momentum_decay = -1.0").contains("`optimizer.momentum_decay`: must be at least 0"));
     }
 }

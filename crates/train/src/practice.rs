@@ -51,6 +51,8 @@ pub struct Training {
     pub max_minutes: f64,
     /// Steps between two checkpoints within an epoch.
     pub checkpoint_steps: usize,
+    /// Steps between two looks at the layers.
+    pub watch_layers: usize,
     /// A file of weights to begin from: ours, safetensors or PyTorch's.
     pub init_from: String,
     /// Layers that are not taken from it.
@@ -101,6 +103,7 @@ impl Default for Training {
             max_steps: 0,
             max_minutes: 0.0,
             checkpoint_steps: 0,
+            watch_layers: 0,
             init_from: String::new(),
             new_layers: vec![],
             aux_weights: vec![],

@@ -4,11 +4,11 @@ use crate::error::{Result, TrainError};
 use crate::pixels::Segmented;
 use crate::recipe::Scaling;
 use crate::run::Trained;
-use crate::sources::Encoding;
+use crate::sources::{Encoding, series};
 use gradus_data::text::read_text;
 use gradus_data::transforms::Compose;
 use gradus_data::{
-    Draw, Image, InterpolationMode, MissingCells, Table, has_light_background, read_image, read_image_resized, to_unit,
+    Draw, Image, InterpolationMode, Table, has_light_background, read_image, read_image_resized, to_unit,
 };
 use gradus_tensor::io::read_npy;
 use gradus_tensor::{DType, Tensor, no_grad};
@@ -132,9 +132,8 @@ fn encode(trained: &Trained, file: &Path, fit: Fit) -> Result<Tensor> {
         Encoding::Table { encoder } => Ok(encoder.encode(&Table::open(file)?)?),
         Encoding::Text { vocabulary, weights } => {
             let columns = data.text.as_ref().map_or(&[][..], |t| &t.text);
-            let table =
-                file.extension().is_some_and(|e| e.eq_ignore_ascii_case("csv") || e.eq_ignore_ascii_case("tsv"));
-            if table {
+            let ends = |end| file.extension().is_some_and(|e| e.eq_ignore_ascii_case(end));
+            if ["csv", "tsv", "parquet"].into_iter().any(ends) {
                 let table = Table::open(file)?;
                 let column = columns.iter().find(|c| table.columns().contains(c)).or(columns.first());
                 return Ok(weights.of(vocabulary, &table.texts(column.map_or("", String::as_str))?));
@@ -142,10 +141,9 @@ fn encode(trained: &Trained, file: &Path, fit: Fit) -> Result<Tensor> {
             let text = read_text(file)?;
             Ok(weights.of(vocabulary, &text.lines().collect::<Vec<_>>()))
         }
-        Encoding::Series { columns, mean, std } => {
+        Encoding::Series { columns, fill, mean, std } => {
             let (table, window) = (Table::open(file)?, card.preprocess.shape[0]);
-            let missing = data.series.as_ref().map_or(MissingCells::Refuse, |s| s.missing);
-            let values: Vec<Vec<f64>> = columns.iter().map(|c| table.numbers(c, missing)).collect::<Result<_, _>>()?;
+            let values = series::filled(&table, columns, fill)?;
             let Some(from) = table.len().checked_sub(window) else {
                 let (path, steps) = (file.display(), table.len());
                 return Err(TrainError::Input(format!("`{path}` has {steps} steps, but the model looks at {window}")));

@@ -345,6 +345,7 @@ impl Recipe {
         }
         self.check_loss(model)?;
         self.check_taught(model)?;
+        self.check_search()?;
         if SOURCES.iter().any(|(name, _)| *name == self.data.name) {
             let pictures = self.data.folder.is_some() || self.data.masks.is_some();
             return match pictures || self.transforms.is_empty() {
@@ -368,6 +369,25 @@ impl Recipe {
         }
         let fits = fitted(&self.model, &row.shape, row.classes.len()).map(drop);
         fits.map_err(|e| TrainError::Recipe(format!("data set `{}`: {e}", row.name)))
+    }
+
+    /// What is added to training and does not go with an optimiser that evaluates the loss several times in a step.
+    fn check_search(&self) -> Result<()> {
+        let t = &self.training;
+        let between = [
+            ("clip_norm", t.clip_norm > 0.0),
+            ("clip_value", t.clip_value > 0.0),
+            ("weight_noise", t.weight_noise > 0.0),
+            ("layer_rates", !t.layer_rates.is_empty()),
+            ("layer_decay", t.layer_decay < 1.0),
+        ];
+        match between.into_iter().find(|(_, on)| self.optimizer.searches() && *on) {
+            None => Ok(()),
+            Some((key, _)) => Err(TrainError::Recipe(format!(
+                "setting `training.{key}`: lbfgs steps all weights together along gradients that it takes itself; leave \
+                 it out, or choose another optimizer.name"
+            ))),
+        }
     }
 
     /// A loss that the model, or what is added to training, does not go with.

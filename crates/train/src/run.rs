@@ -1,6 +1,7 @@
 //! From a recipe to a finished run directory, and back from a run directory to a model.
 
 use crate::adversarial::{self, RobustnessReport};
+use crate::analysis::LayerWatch;
 use crate::callback::Callback;
 use crate::checkpoint::{self, Card};
 use crate::datasets::{self, Loader, Splits};
@@ -229,6 +230,7 @@ impl Prepared {
             model,
             taught: Some(&*self.model),
             optimizer: recipe.optimizer(model)?,
+            searches: recipe.optimizer.searches(),
             objective: Objective { teacher: transfer::teacher(recipe, &self.splits)?, ..recipe.objective(model) },
             schedule: recipe.schedule.clone(),
             epochs: recipe.epochs,
@@ -249,6 +251,10 @@ impl Prepared {
             let mut hints = Hints::new(self.splits.classes.len(), given.clone(), report.printer());
             hints.before(recipe, &self.splits, &*self.model);
             list.push(Box::new(hints));
+        }
+        // Before anything changes gradients, and before the checkpoints, so that no look is missing when a run goes on.
+        if recipe.training.watch_layers > 0 {
+            list.push(Box::new(LayerWatch::new(dir, recipe.training.watch_layers)));
         }
         // What ends the run comes before the checkpoints, so that they say that it has ended.
         list.extend(recipe.training.callbacks().into_iter().map(|c| c as Box<dyn Callback>));
@@ -327,6 +333,9 @@ impl Prepared {
                     summary.test_loss = Some(measured.loss);
                 }
             }
+        }
+        if recipe.training.watch_layers > 0 {
+            pictures.extend(LayerWatch::pictures(dir)?);
         }
         summary.seconds = self.start.elapsed().as_secs_f64();
         let page = report::Report {

@@ -14,7 +14,7 @@ use gradus_models::Model;
 use gradus_nn::Forward;
 use gradus_nn::optim::Optimizer;
 use gradus_nn::utils::AveragedModel;
-use gradus_tensor::{DType, Tensor, no_grad, profiler::record_function};
+use gradus_tensor::{DType, RngState, Tensor, no_grad, profiler::record_function, rng_state, set_rng_state};
 use std::cell::RefCell;
 use std::time::Instant;
 
@@ -26,6 +26,9 @@ pub struct Trainer<'a> {
     pub taught: Option<&'a dyn Model>,
     /// The optimiser over its parameters; its learning rate is the base of the schedule.
     pub optimizer: Box<dyn Optimizer>,
+    /// Whether the optimiser evaluates the loss several times in a step, as L-BFGS does: it then gets all examples of
+    /// the step again, with the same random numbers each time.
+    pub searches: bool,
     /// What is minimised.
     pub objective: Objective,
     /// The learning-rate schedule.
@@ -51,11 +54,13 @@ impl<'a> Trainer<'a> {
     /// A batch that cannot be read, whatever a callback ends the run with, a snapshot that does not fit.
     pub fn fit<D: Dataset + 'static>(self, train: &DataLoader<D>, validation: &DataLoader<D>) -> Result<Progress<'a>> {
         let Trainer { model, taught, objective, schedule, epochs, accumulate, target, mut callbacks, .. } = self;
-        let (optimizer, average, resume) = (self.optimizer, self.average, self.resume);
+        let (optimizer, average, resume, searches) = (self.optimizer, self.average, self.resume, self.searches);
+        let taught = taught.filter(|_| objective.wants_more());
         let (base_lr, batches) = (optimizer.lr(), train.num_batches());
         let mut at = Progress::new(model, objective.loss, optimizer, average, epochs, batches.div_ceil(accumulate));
         resume.map_or(Ok(()), |snapshot| snapshot.restore(&mut at))?;
         each(&mut callbacks, &mut at, |c, at| c.on_start(at).map(|()| Flow::Continue))?;
+        let mut again = Again::default();
         while at.epoch < at.epochs && at.goes_on() {
             let done = at.begin_epoch();
             model.train();
@@ -65,9 +70,10 @@ impl<'a> Trainer<'a> {
                 if i.is_multiple_of(accumulate) {
                     at.set_rates(&schedule, base_lr);
                     at.optimizer.borrow().zero_grad();
+                    again.begin();
                 }
                 let (images, labels) = callbacks.iter_mut().fold((images, labels), |(x, y), c| c.on_batch(&at, x, y));
-                let (outputs, loss) = match taught.filter(|_| objective.wants_more()) {
+                let (outputs, loss) = match taught {
                     Some(model) => named("forward", || objective.taught(model, &images, &labels)),
                     None => {
                         let outputs = named("forward", || model.forward(&images));
@@ -82,9 +88,15 @@ impl<'a> Trainer<'a> {
                 (if group > 1 { loss / group as f64 } else { loss }).backward();
                 at.batch = i + 1;
                 let whole = at.batch.is_multiple_of(accumulate) || at.batch == batches;
+                if searches {
+                    again.batches.push((images, labels));
+                }
                 callbacks.iter_mut().try_for_each(|c| c.on_backward(&at, whole))?;
                 if whole {
-                    at.optimizer.borrow_mut().step();
+                    match searches {
+                        true => again.step(&at, &objective, taught),
+                        false => at.optimizer.borrow_mut().step(),
+                    }
                     at.step += 1;
                     each(&mut callbacks, &mut at, |c, at| c.on_step(at))?;
                 }
@@ -99,6 +111,34 @@ impl<'a> Trainer<'a> {
         }
         each(&mut callbacks, &mut at, |c, at| c.on_end(at).map(|()| Flow::Continue))?;
         Ok(at)
+    }
+}
+
+/// The examples of a step, for an optimiser that evaluates their loss again.
+#[derive(Default)]
+struct Again {
+    batches: Vec<(Tensor, Tensor)>,
+    random: Option<RngState>,
+}
+
+impl Again {
+    /// Before the first batch of a step.
+    fn begin(&mut self) {
+        *self = Again { batches: vec![], random: Some(rng_state()) };
+    }
+
+    /// Takes the step. Each evaluation draws the same random numbers, so that there is one loss to be minimised.
+    fn step(&self, at: &Progress, objective: &Objective, taught: Option<&dyn Model>) {
+        let parts = self.batches.len() as f64;
+        let loss = |(images, labels): &(Tensor, Tensor)| match taught {
+            Some(model) => objective.taught(model, images, labels).1 / parts,
+            None => objective.of(images, &at.model.forward(images), labels) / parts,
+        };
+        at.optimizer.borrow_mut().step_with(&mut || {
+            self.random.into_iter().for_each(set_rng_state);
+            let all = self.batches.iter().map(loss).reduce(|sum, part| sum + part);
+            all.expect("a step has a batch")
+        });
     }
 }
 

@@ -1,6 +1,7 @@
 //! Recipes over files: pictures, tables, series and texts, and what is wrong with them.
 
 use super::{Place, Ran};
+use gradus::nn::serialize::load_safetensors;
 use serde_json::Value;
 use std::fs;
 
@@ -14,6 +15,15 @@ const TABLE: &str = "name = 'line'\nepochs = 80\nbatch_size = 16\nloss = 'mse'\n
     [data]\nname = 'table'\n[data.table]\ntrain = 'houses.csv'\ntarget = 'price'\nmissing = 'median'\n\
     [optimizer]\nname = 'adamw'\nlr = 0.03\n";
 
+/// A recipe of a line through the last steps of a wave.
+const WAVES: &str = "name = 'waves'\nepochs = 30\nbatch_size = 16\nloss = 'l1'\n[model]\nname = 'mlp'\nhidden = []\n\
+    [data]\nname = 'series'\n[data.series]\nfile = 'waves.csv'\ntarget = 'height'\nwindow = 8\nhorizon = 2\n\
+    [optimizer]\nname = 'adamw'\nlr = 0.02\n";
+/// A recipe of a small net on bags of words.
+const WORDS: &str = "name = 'words'\nepochs = 12\nbatch_size = 8\n[model]\nname = 'mlp'\nhidden = [8]\n\
+    [data]\nname = 'text'\n[data.text]\ntrain = 'train.tsv'\ntest = 'test.tsv'\ntext = ['sentence', 'content']\n\
+    vocabulary = 40\n[optimizer]\nname = 'adamw'\nlr = 0.02\n";
+
 impl Place {
     fn write(&self, name: &str, text: &str) {
         let path = self.path(name);
@@ -22,7 +32,7 @@ impl Place {
     }
 
     /// `train` and `test` with pictures of two classes: a bright upper or a bright left half, with some noise.
-    fn write_pictures(&self) {
+    pub(super) fn write_pictures(&self) {
         for (part, count) in [("train", 24), ("test", 8)] {
             for (class, upper) in [("left", false), ("upper", true)] {
                 fs::create_dir_all(self.path(&format!("p/{part}/{class}"))).unwrap();
@@ -40,7 +50,7 @@ impl Place {
     }
 
     /// 120 rows with price = 1000 + 300 rooms + 400 at the sea, a few rooms missing.
-    fn write_houses(&self) {
+    pub(super) fn write_houses(&self) {
         let row = |i: u32| {
             let (rooms, sea) = (1 + i * 7 % 9, i.is_multiple_of(2));
             let price = 1000 + 300 * rooms + if sea { 400 } else { 0 };
@@ -49,6 +59,25 @@ impl Place {
         };
         self.write("t/houses.csv", &("rooms,place,price\n".to_string() + &(0..120).map(row).collect::<String>()));
         self.write("line.toml", TABLE);
+    }
+
+    /// 300 steps of a wave.
+    pub(super) fn write_waves(&self) {
+        let step = |t: i32| format!("{t},{:.4}\n", 15.0 + 8.0 * (f64::from(t) * 0.5).sin());
+        self.write("s/waves.csv", &("day,height\n".to_string() + &(0..300).map(step).collect::<String>()));
+        self.write("waves.toml", WAVES);
+    }
+
+    /// 80 short texts to learn from and 20 for the test, each of a class that its words give away.
+    pub(super) fn write_texts(&self) {
+        let (good, bad) = (["fine", "lovely", "bright"], ["dull", "grim", "awful"]);
+        let line = |i: usize| {
+            let (words, label) = if i.is_multiple_of(2) { (good, "good") } else { (bad, "bad") };
+            format!("{label}\tthe film is {} and {} number {i}\n", words[i % 3], words[i / 2 % 3])
+        };
+        self.write("x/train.tsv", &("label\tsentence\n".to_string() + &(0..80).map(line).collect::<String>()));
+        self.write("x/test.tsv", &("label\tcontent\n".to_string() + &(80..100).map(line).collect::<String>()));
+        self.write("words.toml", WORDS);
     }
 
     fn train(&self, recipe: &str, data: &str, more: &[&str]) -> Ran {
@@ -230,6 +259,88 @@ fn a_class_without_training_pictures_and_an_empty_part_are_said() {
 }
 
 #[test]
+fn an_empty_part_of_any_file_is_said() {
+    let place = Place::new();
+    place.write_houses();
+    place.write_texts();
+    place.write_waves();
+    let few = ["--set", "data.validation=0.001"];
+    place.train("line.toml", "t", &few).fails(1, &["`table`", "there are no validation examples"]);
+    let classes = ["--set", "loss=cross-entropy", "--set", "data.table.target=place"];
+    place.train("line.toml", "t", &[&few[..], &classes].concat()).fails(1, &["there are no validation examples"]);
+    place.train("words.toml", "x", &few).fails(1, &["`text`", "there are no validation examples"]);
+    place.train("waves.toml", "s", &few).fails(1, &["`series`", "validation", "0 steps", "window of 8"]);
+    place.write("t/none.csv", "rooms,place,price\n");
+    place.train("line.toml", "t", &["--set", "data.table.test=none.csv"]).fails(1, &["none.csv: rows: found none"]);
+    place.write("t/holes.csv", "rooms,place,price\n,sea,1\n,hill,2\n");
+    let holes = ["--set", "data.table.test=holes.csv", "--set", "data.table.missing=drop"];
+    place.train("line.toml", "t", &holes).fails(1, &["`table`", "there are no test examples"]);
+    let all = ["--set", "data.validation=0.999"];
+    place.train("line.toml", "t", &all).fails(1, &["`table`", "there are no training examples"]);
+    assert!(!place.path("runs").exists());
+}
+
+#[cfg(not(feature = "parquet"))]
+#[test]
+fn a_build_without_parquet_says_how_to_make_one_with_it() {
+    let place = Place::new();
+    place.write_houses();
+    place.write("t/houses.parquet", "PAR1");
+    let file = ["--set", "data.table.train=houses.parquet"];
+    place.train("line.toml", "t", &file).fails(1, &["houses.parquet", "--features parquet"]);
+}
+
+#[cfg(not(feature = "bpe"))]
+#[test]
+fn a_build_without_byte_pair_encoding_says_how_to_make_one_with_it() {
+    let place = Place::new();
+    place.write_texts();
+    let bpe = ["--set", "data.text.tokenizer=bpe"];
+    place.train("words.toml", "x", &bpe).fails(2, &["`data.text.tokenizer`", "--features bpe"]);
+}
+
+#[test]
+fn gaps_of_a_series_are_filled_from_what_is_learnt_from_alone() {
+    let place = Place::new();
+    place.write_waves();
+    // Gaps early and late; what follows the training part is far higher than all before.
+    let cell = |t: i32| match t {
+        50 | 120 | 280 => String::new(),
+        0..216 => f64::from(t % 3).to_string(),
+        _ => "1000".to_string(),
+    };
+    let rows: String = (0..300).map(|t| format!("{t},{}\n", cell(t))).collect();
+    place.write("s/gaps.csv", &format!("day,height\n{rows}"));
+    let gaps = ["--set", "data.series.file=gaps.csv"];
+    place.train("waves.toml", "s", &gaps).fails(1, &["gaps.csv: line 52, column `height`: found an empty cell"]);
+    place
+        .train("waves.toml", "s", &[&gaps[..], &["--set", "data.series.missing=drop"]].concat())
+        .fails(2, &["missing"]);
+    for (rule, fill) in [
+        ("mean", (0..216).filter(|t| ![50, 120].contains(t)).map(|t| t % 3).sum::<i32>() as f64 / 214.0),
+        ("median", 1.0),
+    ] {
+        let missing = format!("data.series.missing={rule}");
+        let ran =
+            place.train("waves.toml", "s", &[&gaps[..], &["--epochs", "1", "--set", &missing, "--json"]].concat());
+        let run = ran.json()["run_dir"].as_str().unwrap().to_string();
+        let (_, card) = load_safetensors(place.path(&run).join("best.safetensors")).unwrap();
+        let encoding: Value = serde_json::from_str(&card["gradus.encoding"]).unwrap();
+        assert!((number(&encoding["fill"][0]) - fill).abs() < 1e-9, "{rule}: {encoding}");
+        // Mean and deviation are those of the training part with its gaps filled.
+        assert!(number(&encoding["mean"][0]) < 2.0, "{encoding}");
+        // A gap in another file is filled alike.
+        let last = |gap: &str| {
+            let rows: String = (0..8).map(|t| format!("{t},{}\n", if t == 6 { gap } else { "1" })).collect();
+            place.write("new.csv", &format!("day,height\n{rows}"));
+            let said = place.run(&["predict", &run, "new.csv", "--json"]).json();
+            number(&said["predictions"][0]["values"][0])
+        };
+        assert_eq!(last(""), last(&fill.to_string()), "{rule}");
+    }
+}
+
+#[test]
 fn a_number_is_foretold_from_a_table_with_missing_cells_and_text() {
     let place = Place::new();
     place.write_houses();
@@ -291,14 +402,7 @@ fn classes_of_a_table_are_learnt_and_its_mistakes_are_named() {
 #[test]
 fn a_time_series_is_foretold_from_its_past() {
     let place = Place::new();
-    let step = |t: i32| format!("{t},{:.4}\n", 15.0 + 8.0 * (f64::from(t) * 0.5).sin());
-    place.write("s/waves.csv", &("day,height\n".to_string() + &(0..300).map(step).collect::<String>()));
-    place.write(
-        "waves.toml",
-        "name = 'waves'\nepochs = 30\nbatch_size = 16\nloss = 'l1'\n[model]\nname = 'mlp'\nhidden = []\n\
-         [data]\nname = 'series'\n[data.series]\nfile = 'waves.csv'\ntarget = 'height'\nwindow = 8\nhorizon = 2\n\
-         [optimizer]\nname = 'adamw'\nlr = 0.02\n",
-    );
+    place.write_waves();
     let result = place.train("waves.toml", "s", &["--json"]).json();
     assert!(number(&result["test_errors"]["r2"]) > 0.95, "{result}");
     // 240 steps before the test, 24 of them for validation; a window of 8 and 2 steps after it.
@@ -316,19 +420,7 @@ fn a_time_series_is_foretold_from_its_past() {
 #[test]
 fn texts_are_learnt_as_bags_of_words_with_the_vocabulary_of_the_checkpoint() {
     let place = Place::new();
-    let (good, bad) = (["fine", "lovely", "bright"], ["dull", "grim", "awful"]);
-    let line = |i: usize| {
-        let (words, label) = if i.is_multiple_of(2) { (good, "good") } else { (bad, "bad") };
-        format!("{label}\tthe film is {} and {} number {i}\n", words[i % 3], words[i / 2 % 3])
-    };
-    place.write("x/train.tsv", &("label\tsentence\n".to_string() + &(0..80).map(line).collect::<String>()));
-    place.write("x/test.tsv", &("label\tcontent\n".to_string() + &(80..100).map(line).collect::<String>()));
-    place.write(
-        "words.toml",
-        "name = 'words'\nepochs = 12\nbatch_size = 8\n[model]\nname = 'mlp'\nhidden = [8]\n[data]\nname = 'text'\n\
-         [data.text]\ntrain = 'train.tsv'\ntest = 'test.tsv'\ntext = ['sentence', 'content']\nvocabulary = 40\n\
-         [optimizer]\nname = 'adamw'\nlr = 0.02\n",
-    );
+    place.write_texts();
     let result = place.train("words.toml", "x", &["--json"]).json();
     assert_eq!(number(&result["test_accuracy"]), 1.0, "{result}");
     assert_eq!(number(&place.run(&["eval", "words-001", "--json"]).json()["test_accuracy"]), 1.0);
@@ -346,10 +438,31 @@ fn texts_are_learnt_as_bags_of_words_with_the_vocabulary_of_the_checkpoint() {
 fn every_optimizer_of_the_library_trains() {
     let place = Place::new();
     let optimizers = gradus::train::OptimizerConfig::NAMES;
-    assert_eq!(optimizers.len(), 13);
+    assert_eq!(optimizers.len(), 14);
     for name in optimizers {
         let optimizer = format!("optimizer.name={name}");
         let ran = place.quick(&["--set", &optimizer, "--set", "training.max_steps=3", "--json"]);
         assert!(number(&ran.json()["test_loss"]).is_finite(), "{name}");
     }
+}
+
+#[test]
+fn a_second_order_method_finds_the_line_in_a_few_steps_over_all_rows() {
+    let place = Place::new();
+    place.write_houses();
+    let all = ["--set", "batch_size=1000", "--set", "optimizer.name=lbfgs", "--set", "optimizer.lr=1"];
+    let search = ["--set", "optimizer.line_search_fn=strong_wolfe", "--epochs", "3", "--json"];
+    let args = [&all[..], &search].concat();
+    let found = place.train("line.toml", "t", &args).json();
+    let r2 = |ran: &Value| number(&ran["test_errors"]["r2"]);
+    let adamw = place.train("line.toml", "t", &["--epochs", "3", "--json"]).json();
+    assert!(r2(&found) > 0.995 && r2(&adamw) < 0.9, "{found} {adamw}");
+    // Batches in two parts are one step, with dropout the same in each evaluation.
+    let parts = ["--set", "batch_size=40", "--set", "training.accumulate=3", "--set", "model.hidden=[8]"];
+    let ran = place.train("line.toml", "t", &[&args[..], &parts, &["--set", "model.dropout=0.1"]].concat()).json();
+    assert!(r2(&ran) > 0.5, "{ran}");
+    let clip = ["--set", "training.clip_norm=1"];
+    place.train("line.toml", "t", &[&args[..], &clip].concat()).fails(2, &["`training.clip_norm`", "lbfgs"]);
+    let line = ["--set", "optimizer.line_search_fn=wolfe"];
+    place.train("line.toml", "t", &[&args[..], &line].concat()).fails(2, &["optimizer", "strong_wolfe"]);
 }

@@ -213,3 +213,18 @@ fn restarts_keep_every_run_and_report_the_best() {
     assert_eq!(serde_json::from_str::<Value>(&second).unwrap()["test_loss"], single["test_loss"]);
     assert_eq!(place.quick(&["--restarts", "0"]).code, Some(2));
 }
+
+#[test]
+fn layers_are_watched_over_time_without_changing_the_run() {
+    let place = Place::new();
+    let plain = place.quick(&["--json"]).json();
+    let watched = place.quick(&["--json", "--set", "training.watch_layers=5"]).json();
+    assert_eq!(plain["test_loss"], watched["test_loss"]);
+    let table = fs::read_to_string(place.path("runs/digits-002/layers.csv")).unwrap();
+    let looks = |what: &str| table.lines().filter(|l| l.contains(what)).count();
+    // 41 steps an epoch.
+    assert_eq!(looks(",gradient,conv1.weight,"), 17, "{table}");
+    let page = fs::read_to_string(place.path("runs/digits-002/report.html")).unwrap();
+    assert!(page.contains("Gradients over time") && page.contains("fc2.weight"));
+    assert!(!place.path("runs/digits-001/layers.csv").exists());
+}

@@ -36,6 +36,9 @@ pub mod models {
             ["crates/train/src/analysis/maps.rs::layers_show_their_outputs_as_pictures",
              "crates/train/src/analysis/maps.rs::saliency_of_a_linear_model_is_the_size_of_its_weights",
              "crates/train/src/analysis/maps.rs::occlusion_finds_the_pixels_that_count_and_covers_the_border"];
+        Q26 "Inside a recurrent cell: gates and memory along a sequence, how often gates are shut and open"
+            [gradus::train::analysis::GateTrace, gradus::nn::LSTMGates]
+            ["crates/train/src/analysis/gates.rs::gates_that_are_open_and_shut_are_counted_and_the_memory_adds_up"];
         Q27 "t-SNE, which shows and does not cluster (W70), seeded; trustworthiness; PCA"
             [gradus::train::analysis::Tsne, gradus::train::analysis::trustworthiness, gradus::train::analysis::Pca]
             ["crates/train/tests/analysis.rs::the_map_of_all_digits_is_as_trustworthy_as_that_of_scikit_learn",

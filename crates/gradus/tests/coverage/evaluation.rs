@@ -13,7 +13,8 @@ pub mod practice {
         I5 "The checkpoint that is best on validation examples" [gradus::train::Checkpoints]
             ["crates/gradus/tests/cli.rs::a_run_leaves_everything_behind_and_can_be_measured_again"];
         I6 "Training and evaluation modes" [gradus::train::evaluate]
-            ["crates/gradus/tests/cli/resume.rs::a_run_that_is_killed_again_and_again_ends_with_the_same_weights"];
+            ["crates/gradus/tests/cli/resume.rs::a_run_that_is_killed_again_and_again_ends_with_the_same_weights",
+             "crates/gradus/tests/cli/resume.rs::a_run_over_files_that_is_killed_again_and_again_ends_with_the_same_weights"];
         I7 "State dicts with strict shapes" [gradus::train::init_from]
             ["crates/gradus/tests/cli/training.rs::a_head_is_replaced_and_what_does_not_fit_is_named"];
         I8 "The architecture is part of the checkpoint" [gradus::train::Card]
@@ -75,37 +76,37 @@ pub mod adversarial {
 pub mod rules {
     rows! {
         T1 "Number of layers" [gradus::train::HINTS]
-            ["crates/train/src/hints.rs::rules_have_numbers_of_their_own_and_are_said_once"];
+            ["crates/train/src/hints.rs::layers_that_break_a_rule_are_named_and_others_are_not"];
         T2 "Units of a layer" [gradus::train::HINTS]
-            ["crates/train/src/hints.rs::rules_have_numbers_of_their_own_and_are_said_once"];
+            ["crates/train/src/hints.rs::layers_that_break_a_rule_are_named_and_others_are_not"];
         T3 "Batch size" [gradus::train::HINTS]
             ["crates/train/src/hints.rs::every_recipe_gets_hints_with_figures_that_hold"];
         T4 "Inputs that are normalised" [gradus::train::HINTS]
             ["crates/train/src/hints.rs::every_recipe_gets_hints_with_figures_that_hold"];
         T5 "Sizes of recurrent nets" [gradus::train::HINTS]
-            ["crates/train/src/hints.rs::rules_have_numbers_of_their_own_and_are_said_once"];
+            ["crates/train/src/hints.rs::recurrent_layers_are_counted_by_depth_not_by_direction"];
         T6 "Depth and cell of recurrent nets" [gradus::train::HINTS]
-            ["crates/train/src/hints.rs::rules_have_numbers_of_their_own_and_are_said_once"];
+            ["crates/train/src/hints.rs::recurrent_layers_are_counted_by_depth_not_by_direction"];
         T7 "Adam for recurrent nets" [gradus::train::HINTS]
-            ["crates/train/src/hints.rs::rules_have_numbers_of_their_own_and_are_said_once"];
+            ["crates/train/src/hints.rs::recurrent_layers_are_counted_by_depth_not_by_direction"];
         T8 "The loss that fits the output" [gradus::train::HINTS]
-            ["crates/train/src/hints.rs::rules_have_numbers_of_their_own_and_are_said_once"];
+            ["crates/train/src/hints.rs::layers_that_break_a_rule_are_named_and_others_are_not"];
         T9 "The output that fits the classes" [gradus::train::HINTS]
-            ["crates/train/src/hints.rs::rules_have_numbers_of_their_own_and_are_said_once"];
+            ["crates/train/src/hints.rs::a_first_loss_far_above_chance_exploding_and_vanishing_gradients_and_dead_units_are_said_with_figures"];
         T10 "Filters and kernels" [gradus::train::HINTS]
             ["crates/train/src/hints.rs::every_recipe_gets_hints_with_figures_that_hold"];
         T11 "Pooling" [gradus::train::HINTS]
-            ["crates/train/src/hints.rs::rules_have_numbers_of_their_own_and_are_said_once"];
+            ["crates/train/src/hints.rs::layers_that_break_a_rule_are_named_and_others_are_not"];
         T12 "What others use" [gradus::train::HINTS]
             ["crates/train/src/hints.rs::every_recipe_gets_hints_with_figures_that_hold"];
         T13 "Data, and overfitting" [gradus::train::HINTS]
             ["crates/train/src/hints.rs::overfitting_is_seen_and_a_healthy_run_is_not"];
-        T14 "Gradients that explode" [gradus::train::HINTS]
-            ["crates/train/src/hints.rs::rules_have_numbers_of_their_own_and_are_said_once"];
+        T14 "Gradients that explode or vanish" [gradus::train::HINTS]
+            ["crates/train/src/hints.rs::a_first_loss_far_above_chance_exploding_and_vanishing_gradients_and_dead_units_are_said_with_figures"];
         T15 "Units that are shut" [gradus::train::HINTS]
-            ["crates/train/src/hints.rs::rules_have_numbers_of_their_own_and_are_said_once"];
+            ["crates/train/src/hints.rs::a_first_loss_far_above_chance_exploding_and_vanishing_gradients_and_dead_units_are_said_with_figures"];
         T16 "Shared weights" [gradus::train::HINTS]
-            ["crates/train/src/hints.rs::rules_have_numbers_of_their_own_and_are_said_once"];
+            ["crates/train/src/hints.rs::layers_that_break_a_rule_are_named_and_others_are_not"];
         T17 "Saddles and plateaus" [gradus::train::HINTS]
             ["crates/train/src/hints.rs::a_halt_needs_five_epochs_and_a_loss_worth_mentioning"];
     }

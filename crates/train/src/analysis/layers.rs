@@ -125,6 +125,14 @@ pub fn gradient_sizes(rows: &[LayerStatistics]) -> Vec<(String, GradientSize)> {
     gradients().map(|r| (r.layer.clone(), size(r))).collect()
 }
 
+/// What a watch draws, with captions.
+const PICTURES: [(&str, &str); 4] = [
+    ("gradients.svg", "Gradients over time"),
+    ("activations.svg", "Activations over time"),
+    ("depth.svg", "Activations over depth"),
+    ("dead.svg", "Dead units over time"),
+];
+
 /// A callback that writes the statistics of every so many steps to `layers.csv` and draws them: `gradients.svg` and,
 /// where the model shows its layers, `activations.svg` (over time), `depth.svg` (over depth) and `dead.svg`.
 ///
@@ -150,6 +158,19 @@ impl<'a> LayerWatch<'a> {
     /// Watches also what the layers of `model`, the one in training, put out for these inputs.
     pub fn activations(self, model: &'a dyn Layered, inputs: &Tensor) -> LayerWatch<'a> {
         LayerWatch { probe: Some((model, inputs.detach())), ..self }
+    }
+
+    /// The pictures of a run that was watched, with their captions.
+    ///
+    /// # Errors
+    /// If one of them cannot be read.
+    pub fn pictures(dir: &RunDir) -> Result<Vec<(&'static str, String)>> {
+        let read = |(name, caption)| {
+            let path = dir.file(name);
+            let text = std::fs::read_to_string(&path).map_err(TrainError::io("read", &path))?;
+            Ok((caption, text))
+        };
+        PICTURES.into_iter().filter(|(name, _)| dir.file(name).exists()).map(read).collect()
     }
 
     /// Writes the table and draws the pictures.
@@ -345,6 +366,7 @@ mod tests {
             model: &net,
             taught: None,
             optimizer: Box::new(Sgd::new(net.parameters(), 0.1)),
+            searches: false,
             objective: Objective::new(Loss::CrossEntropy),
             schedule: Schedule::by_name("constant").unwrap(),
             epochs: 3,

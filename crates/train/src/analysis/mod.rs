@@ -2,6 +2,7 @@
 
 mod boundary;
 mod frequency;
+mod gates;
 mod hessian;
 mod invariance;
 mod layers;
@@ -16,6 +17,7 @@ mod tsne;
 
 pub use boundary::{HiddenCode, decision_boundary_svg, hidden_codes};
 pub use frequency::split_frequencies;
+pub use gates::{GateTrace, Saturation};
 pub use hessian::{Extremes, Hessian};
 pub use invariance::{Change, Invariance, invariance, invariance_svgs};
 pub use layers::{

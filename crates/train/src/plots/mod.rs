@@ -51,7 +51,9 @@ pub fn confusion_svg(title: &str, confusion: &Confusion, names: &[String]) -> St
     const CELL: i32 = 44;
     let n = confusion.classes() as i32;
     let longest = names.iter().map(|s| s.chars().count()).max().unwrap_or(1) as i32;
-    let (x0, y0) = (52 + 8 * longest, 100);
+    // Names that are wider than a column stand upright.
+    let upright = 8 * longest > CELL;
+    let (x0, y0) = (52 + 8 * longest, if upright { 84 + 8 * longest } else { 100 });
     let size = ((x0 + n * CELL + 92) as u32, (y0 + n * CELL + 24) as u32);
     draw((size.0.max(420), size.1), |root| {
         caption(
@@ -64,7 +66,18 @@ pub fn confusion_svg(title: &str, confusion: &Confusion, names: &[String]) -> St
             let y = y0 + truth * CELL;
             let name = names.get(truth as usize).map_or("?", String::as_str);
             text(root, name, (x0 - 10, y + CELL / 2), 14, INK, HPos::Right)?;
-            text(root, name, (x0 + truth * CELL + CELL / 2, y0 - 14), 14, INK, HPos::Center)?;
+            let middle = x0 + truth * CELL + CELL / 2;
+            match upright {
+                true => {
+                    let style = (FONT, 14).into_font().transform(FontTransform::Rotate270).color(&INK);
+                    root.draw(&Text::new(
+                        name.to_string(),
+                        (middle, y0 - 8),
+                        style.pos(Pos::new(HPos::Left, VPos::Center)),
+                    ))?;
+                }
+                false => text(root, name, (middle, y0 - 14), 14, INK, HPos::Center)?,
+            }
             let recall = format!("{:.1} %", 100.0 * confusion.recall(truth as usize));
             text(root, &recall, (x0 + n * CELL + 12, y + CELL / 2), 13, MUTED, HPos::Left)?;
             for predicted in 0..n {
@@ -258,5 +271,9 @@ mod tests {
         for word in ["37", "ant", "bee", "cat", "100.0 %", "97.37 % right"] {
             assert!(svg.contains(word), "no {word} in the matrix");
         }
+        assert!(!svg.contains("rotate(270"));
+        // Names that would run into each other stand upright.
+        let names: Vec<String> = ["airplane", "automobile", "bird"].map(String::from).to_vec();
+        assert_eq!(confusion_svg("run", &c, &names).matches("rotate(270").count(), 3);
     }
 }

@@ -3,7 +3,7 @@
 
 pub(crate) mod masks;
 pub(crate) mod pictures;
-mod series;
+pub(crate) mod series;
 mod table;
 mod text;
 
@@ -234,10 +234,12 @@ pub enum Encoding {
         /// What was learnt about the columns.
         encoder: TableEncoder,
     },
-    /// Windows of a series: means and deviations of the columns.
+    /// Windows of a series: what was learnt about the columns from the training part.
     Series {
         /// The columns, the target first.
         columns: Vec<String>,
+        /// What stands in their gaps.
+        fill: Vec<Option<f64>>,
         /// Their means.
         mean: Vec<f64>,
         /// Their deviations.
@@ -300,8 +302,8 @@ pub(crate) fn read_test(recipe: &Recipe, splits: &Stored) -> Option<Result<Arc<d
         (DataConfig { table: Some(table), .. }, Encoding::Table { encoder }) => {
             table::test(data, table, encoder, splits)
         }
-        (DataConfig { series: Some(series), .. }, Encoding::Series { mean, std, .. }) => {
-            series::test(data, series, mean, std)
+        (DataConfig { series: Some(series), .. }, Encoding::Series { fill, mean, std, .. }) => {
+            series::test(data, series, fill, mean, std)
         }
         (DataConfig { text: Some(text), .. }, Encoding::Text { vocabulary, weights }) => {
             text::test(data, text, vocabulary, *weights, splits.classes)
@@ -335,6 +337,14 @@ fn file(data: &DataConfig, section: &str, key: &str, name: &str) -> Result<PathB
     match name.is_empty() {
         true => Err(TrainError::Recipe(format!("setting `data.{section}.{key}`: a recipe must set it"))),
         false => Ok(root(data)?.join(name)),
+    }
+}
+
+/// There must be examples before anything is learnt about their columns.
+fn some_to_learn_from(source: &str, count: usize) -> Result<()> {
+    match count {
+        0 => Err(TrainError::Input(format!("source `{source}`: there are no training examples"))),
+        _ => Ok(()),
     }
 }
 

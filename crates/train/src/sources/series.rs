@@ -13,13 +13,18 @@ pub(super) fn read(recipe: &Recipe, config: &SeriesConfig) -> Result<Parts> {
     if !recipe.loss.is_regression() {
         return Err(TrainError::Recipe("setting `loss`: a series is foretold as numbers; use mse, l1 or huber".into()));
     }
-    let (columns, values) = columns(&recipe.data, config)?;
-    let ends = ends(&recipe.data, values[0].len());
+    let (table, columns) = open(&recipe.data, config)?;
+    let ends = ends(&recipe.data, table.len());
+    // Gaps are filled from the steps that are learnt from alone, as means and deviations are.
+    let rows: Vec<usize> = (0..ends[0]).collect();
+    let early = table.subset(&rows);
+    let fill = columns.iter().map(|c| early.fill(c, config.missing)).collect::<Result<Vec<_>, _>>()?;
+    let values = filled(&table, &columns, &fill)?;
     let scales: Vec<(f64, f64)> = values.iter().map(|v| mean_and_deviation(&v[..ends[0]])).collect();
     let (mean, std): (Vec<f64>, Vec<f64>) = scales.into_iter().unzip();
-    let part = |from: usize, to: usize| windows(config, &values, from..to, &mean, &std);
-    let (train, validation) = (part(0, ends[0])?, part(ends[0], ends[1])?);
-    let test = part(ends[1], ends[2])?;
+    let part = |name: &str, from: usize, to: usize| windows(config, name, &values, from..to, &mean, &std);
+    let (train, validation) = (part("training", 0, ends[0])?, part("validation", ends[0], ends[1])?);
+    let test = part("test", ends[1], ends[2])?;
     Ok(Parts {
         train: Arc::new(train),
         validation: Arc::new(validation),
@@ -27,18 +32,25 @@ pub(super) fn read(recipe: &Recipe, config: &SeriesConfig) -> Result<Parts> {
         classes: vec![],
         preprocess: Preprocess { shape: vec![config.window, columns.len()], mean: vec![], std: vec![] },
         target: Some(TargetScale { name: config.target.clone(), mean: mean[0], std: std[0] }),
-        encoding: Encoding::Series { columns, mean, std },
+        encoding: Encoding::Series { columns, fill, mean, std },
     })
 }
 
-pub(super) fn test(data: &DataConfig, config: &SeriesConfig, mean: &[f64], std: &[f64]) -> Result<Arc<dyn Dataset>> {
-    let (_, values) = columns(data, config)?;
-    let [_, from, to] = ends(data, values[0].len());
-    Ok(Arc::new(windows(config, &values, from..to, mean, std)?))
+pub(super) fn test(
+    data: &DataConfig,
+    config: &SeriesConfig,
+    fill: &[Option<f64>],
+    mean: &[f64],
+    std: &[f64],
+) -> Result<Arc<dyn Dataset>> {
+    let (table, columns) = open(data, config)?;
+    let values = filled(&table, &columns, fill)?;
+    let [_, from, to] = ends(data, table.len());
+    Ok(Arc::new(windows(config, "test", &values, from..to, mean, std)?))
 }
 
-/// The columns, the target first, and their values.
-fn columns(data: &DataConfig, config: &SeriesConfig) -> Result<(Vec<String>, Vec<Vec<f64>>)> {
+/// The file and the columns that are used, the target first.
+fn open(data: &DataConfig, config: &SeriesConfig) -> Result<(Table, Vec<String>)> {
     let wrong = |key: &str, what: &str| Err(TrainError::Recipe(format!("setting `data.series.{key}`: {what}")));
     if config.window == 0 || config.horizon == 0 {
         return wrong(if config.window == 0 { "window" } else { "horizon" }, "must be at least 1, got 0");
@@ -51,9 +63,13 @@ fn columns(data: &DataConfig, config: &SeriesConfig) -> Result<(Vec<String>, Vec
     }
     let table = Table::open(file(data, "series", "file", &config.file)?)?;
     let further = config.inputs.iter().filter(|c| **c != config.target);
-    let columns: Vec<String> = [&config.target].into_iter().chain(further).cloned().collect();
-    let values = columns.iter().map(|c| table.numbers(c, config.missing)).collect::<Result<_, _>>()?;
-    Ok((columns, values))
+    let columns = [&config.target].into_iter().chain(further).cloned().collect();
+    Ok((table, columns))
+}
+
+/// The values of the columns, their gaps filled.
+pub(crate) fn filled(table: &Table, columns: &[String], fill: &[Option<f64>]) -> Result<Vec<Vec<f64>>> {
+    Ok(columns.iter().zip(fill).map(|(c, fill)| table.filled(c, *fill)).collect::<Result<_, _>>()?)
 }
 
 /// Where the parts end: what comes later is never learnt from.
@@ -67,6 +83,7 @@ fn ends(data: &DataConfig, steps: usize) -> [usize; 3] {
 /// The windows within a part, and the target's steps after each.
 fn windows(
     config: &SeriesConfig,
+    name: &str,
     values: &[Vec<f64>],
     part: std::ops::Range<usize>,
     mean: &[f64],
@@ -78,7 +95,7 @@ fn windows(
     let windows = SeriesWindows::new(&series, config.window).horizon(config.horizon);
     if windows.is_empty() {
         return Err(TrainError::Input(format!(
-            "source `series`: a part has {steps} steps, too few for a window of {} and a horizon of {}",
+            "source `series`: the {name} part has {steps} steps, too few for a window of {} and a horizon of {}",
             config.window, config.horizon
         )));
     }

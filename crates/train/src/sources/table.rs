@@ -1,6 +1,6 @@
 //! Rows of a CSV or TSV file.
 
-use super::{Encoding, Parts, Stored, TEST_PART, TableConfig, TargetScale, file, learnt_classes};
+use super::{Encoding, Parts, Stored, TEST_PART, TableConfig, TargetScale, file, learnt_classes, some_to_learn_from};
 use crate::checkpoint::Preprocess;
 use crate::error::{Result, TrainError};
 use crate::recipe::{DataConfig, Recipe};
@@ -14,6 +14,7 @@ use std::sync::Arc;
 pub(super) fn read(recipe: &Recipe, config: &TableConfig) -> Result<Parts> {
     let regression = recipe.loss.is_regression();
     let [train, validation, test] = parts(&recipe.data, config, regression)?;
+    some_to_learn_from("table", train.len())?;
     let columns = inputs(config, &train);
     let columns: Vec<&str> = columns.iter().map(String::as_str).collect();
     if columns.is_empty() {

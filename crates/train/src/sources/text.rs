@@ -1,6 +1,6 @@
 //! Texts as bags of words.
 
-use super::{BagWeights, Encoding, Parts, TEST_PART, TextConfig, file, learnt_classes};
+use super::{BagWeights, Encoding, Parts, TEST_PART, TextConfig, file, learnt_classes, some_to_learn_from};
 use crate::checkpoint::Preprocess;
 use crate::error::{Result, TrainError};
 use crate::recipe::{DataConfig, Recipe};
@@ -39,7 +39,9 @@ pub(super) fn read(recipe: &Recipe, config: &TextConfig) -> Result<Parts> {
             config.vocabulary
         )));
     }
+    config.tokenizer.check().map_err(|e| TrainError::Recipe(format!("setting `data.text.tokenizer`: {e}")))?;
     let [train, validation, test] = parts(&recipe.data, config)?;
+    some_to_learn_from("text", train.len())?;
     let classes = train.classes(&config.target)?;
     let vocabulary = Vocabulary::build(texts(&train, config)?, config.tokenizer, config.vocabulary);
     let vocabulary = Arc::new(vocabulary);
