@@ -301,38 +301,7 @@ impl Prepared {
         }
         if !stopped {
             checkpoint::load_weights(&dir.file(BEST), model)?;
-            match measure(model, &Card::new(recipe, splits), &splits.test)? {
-                Evaluation::Classes(measured) => {
-                    let svg = plots::confusion_svg(
-                        &format!("{title}, test examples"),
-                        &measured.classification.confusion(),
-                        &splits.classes,
-                    );
-                    dir.write("confusion.svg", &svg)?;
-                    pictures.push(("Test examples", svg));
-                    if measured.has_pictures() {
-                        pictures.push(("Worst mistakes", measured.mistakes_svg(&title)?));
-                    }
-                    summary.test_accuracy = Some(measured.accuracy());
-                    summary.test_loss = Some(measured.loss);
-                }
-                Evaluation::Pixels(measured) => {
-                    for (file, caption, svg) in measured.drawn(&title)? {
-                        dir.write(file, &svg)?;
-                        pictures.push((caption, svg));
-                    }
-                    summary.test_miou = Some(measured.mean_iou());
-                    summary.test_accuracy = Some(measured.pixel_accuracy());
-                    summary.test_loss = Some(measured.loss);
-                }
-                Evaluation::Numbers(measured) => {
-                    let svg = measured.svg(&title);
-                    dir.write("numbers.svg", &svg)?;
-                    pictures.push(("Test examples", svg));
-                    summary.test_errors = Some(measured.numbers.scores());
-                    summary.test_loss = Some(measured.loss);
-                }
-            }
+            self.test(dir, &title, &mut summary, &mut pictures)?;
         }
         if recipe.training.watch_layers > 0 {
             pictures.extend(LayerWatch::pictures(dir)?);
@@ -349,6 +318,50 @@ impl Prepared {
         dir.write(REPORT, page.html())?;
         dir.write(SUMMARY, serde_json::to_string_pretty(&summary).expect("a summary is plain values") + "\n")?;
         Ok(summary)
+    }
+
+    /// Measures the model on the test examples, into the summary and pictures.
+    fn test(
+        &self,
+        dir: &RunDir,
+        title: &str,
+        summary: &mut Summary,
+        pictures: &mut Vec<(&'static str, String)>,
+    ) -> Result<()> {
+        let splits = &self.splits;
+        match measure(&*self.model, &Card::new(&self.recipe, splits), &splits.test)? {
+            Evaluation::Classes(measured) => {
+                let svg = plots::confusion_svg(
+                    &format!("{title}, test examples"),
+                    &measured.classification.confusion(),
+                    &splits.classes,
+                );
+                dir.write("confusion.svg", &svg)?;
+                pictures.push(("Test examples", svg));
+                if measured.has_pictures() {
+                    pictures.push(("Worst mistakes", measured.mistakes_svg(title)?));
+                }
+                summary.test_accuracy = Some(measured.accuracy());
+                summary.test_loss = Some(measured.loss);
+            }
+            Evaluation::Pixels(measured) => {
+                for (file, caption, svg) in measured.drawn(title)? {
+                    dir.write(file, &svg)?;
+                    pictures.push((caption, svg));
+                }
+                summary.test_miou = Some(measured.mean_iou());
+                summary.test_accuracy = Some(measured.pixel_accuracy());
+                summary.test_loss = Some(measured.loss);
+            }
+            Evaluation::Numbers(measured) => {
+                let svg = measured.svg(title);
+                dir.write("numbers.svg", &svg)?;
+                pictures.push(("Test examples", svg));
+                summary.test_errors = Some(measured.numbers.scores());
+                summary.test_loss = Some(measured.loss);
+            }
+        }
+        Ok(())
     }
 }
 
