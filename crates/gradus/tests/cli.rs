@@ -280,16 +280,23 @@ fn a_profile_shows_layers_and_operations_forwards_and_backwards() {
 
     let tables = fs::read_to_string(place.path("runs/digits-002/profile.txt")).unwrap();
     assert!(tables.starts_with("profile of steps 3 to 12: "), "{tables}");
-    for word in ["conv backward", "optimizer.step", "batch_norm", "(model)", "bn3", "Linear", "self ms", "forward ms"] {
+    assert!(of("backward").iter().any(|e| e["name"] == "conv backward"), "the backward rule of a convolution");
+    // short operations may fall below the rows that are shown: only the costliest ones are looked for
+    for word in ["conv_weight_grad", "batch_norm", "(model)", "bn3", "Linear", "self ms", "forward ms"] {
         assert!(tables.contains(word), "no {word} in {tables}");
     }
-    assert!(ran.stderr.contains("conv backward") && ran.stderr.contains("profile.json"), "{}", ran.stderr);
+    assert!(ran.stderr.contains("conv_weight_grad") && ran.stderr.contains("profile.json"), "{}", ran.stderr);
     let shares = |table: &str, column: usize| -> f64 {
         let rows = table.lines().skip(2).take_while(|l| !l.is_empty());
         rows.filter_map(|l| l.split("  ").filter(|c| !c.is_empty()).nth(column)?.trim().parse::<f64>().ok()).sum()
     };
     let operations = tables.split_once("\n\n").unwrap().1;
-    assert!((shares(operations, 4) - 100.0).abs() < 5.0, "{operations}");
+    let others = operations.lines().find(|l| l.contains(" more with ")).map_or(0.0, |l| {
+        let words: Vec<&str> = l.split_whitespace().collect();
+        words[4].parse::<f64>().unwrap()
+    });
+    // 26 figures, each rounded to a tenth
+    assert!((shares(operations, 4) + others - 100.0).abs() < 1.5, "{operations}");
 }
 
 #[test]
