@@ -125,41 +125,39 @@ pub(crate) fn eval(args: &EvalArgs) -> Result<ExitCode> {
         (Some(class), Some(choice)) => Some((class, measured.threshold(class, choice)?)),
         _ => None,
     };
-    let title = format!("{}: {}", trained.card.recipe.name, trained.card.recipe.model.name);
+    let title = title(&trained);
     let mut pictures =
         args.pictures.as_deref().map(|dir| measured.pictures(&title, dir)).transpose()?.unwrap_or_default();
     let attacked = trained.robustness(&measured, &args.adversarial, args.attack_steps, args.attacked)?;
     if let (Some(dir), false) = (&args.pictures, attacked.rows.is_empty()) {
         pictures.extend(attacked.pictures(&title, dir)?);
     }
-    if args.json {
+    let object = || {
         let mut object = measured.to_json();
-        describe(&mut object, &trained, start, &pictures);
         object["adversarial"] = json!(attacked.rows);
         if let Some((class, threshold)) = threshold {
             object["threshold"] = json!({ "class": class, "chosen": threshold });
         }
-        print_json(&object);
-        return Ok(ExitCode::SUCCESS);
-    }
-    print(&evaluation_text(&measured));
-    if let Some((class, t)) = threshold {
-        print(&format!(
-            "threshold {:.6} for class `{class}`: sensitivity {:.4}, specificity {:.4}, {} false positives, {} false negatives\n",
-            t.threshold, t.sensitivity, t.specificity, t.false_positives, t.false_negatives
-        ));
-    }
-    if !attacked.rows.is_empty() {
-        let row = |r: &Robustness| {
-            vec![r.attack.name().to_string(), r.epsilon.to_string(), format!("{:.2} %", 100.0 * r.accuracy)]
-        };
-        let rows: Vec<Vec<String>> = attacked.rows.iter().map(row).collect();
-        print(&format!("\n{}", table(&["attack", "epsilon", "accuracy"], &rows, &[1, 2])));
-    }
-    for picture in pictures {
-        print(&format!("drew {}\n", picture.display()));
-    }
-    Ok(ExitCode::SUCCESS)
+        object
+    };
+    let text = || {
+        let mut text = evaluation_text(&measured);
+        if let Some((class, t)) = threshold {
+            text += &format!(
+                "threshold {:.6} for class `{class}`: sensitivity {:.4}, specificity {:.4}, {} false positives, {} false negatives\n",
+                t.threshold, t.sensitivity, t.specificity, t.false_positives, t.false_negatives
+            );
+        }
+        if !attacked.rows.is_empty() {
+            let row = |r: &Robustness| {
+                vec![r.attack.name().to_string(), r.epsilon.to_string(), format!("{:.2} %", 100.0 * r.accuracy)]
+            };
+            let rows: Vec<Vec<String>> = attacked.rows.iter().map(row).collect();
+            text += &format!("\n{}", table(&["attack", "epsilon", "accuracy"], &rows, &[1, 2]));
+        }
+        text
+    };
+    Ok(show(args, &trained, start, &pictures, object, text))
 }
 
 /// `gradus eval` of a model that gives every pixel a class.
@@ -167,31 +165,26 @@ fn eval_pixels(args: &EvalArgs, trained: &Trained, measured: &MeasuredPixels, st
     if args.positive.is_some() || !args.adversarial.is_empty() {
         return Err(TrainError::Input("thresholds and attacks are for classes of inputs, not of pixels".into()));
     }
-    let title = format!("{}: {}", trained.card.recipe.name, trained.card.recipe.model.name);
-    let pictures = args.pictures.as_deref().map(|dir| measured.pictures(&title, dir)).transpose()?.unwrap_or_default();
-    if args.json {
-        let mut object = measured.to_json();
-        describe(&mut object, trained, start, &pictures);
-        print_json(&object);
-        return Ok(ExitCode::SUCCESS);
-    }
-    let c = &measured.confusion;
-    let share = |x: f64| format!("{:.2} %", 100.0 * x);
-    let row = |(i, name): (usize, &String)| {
-        let iou = c.iou(i).map_or_else(|| "-".to_string(), |x| format!("{x:.4}"));
-        vec![name.clone(), c.support(i).to_string(), iou, share(c.recall(i)), share(c.precision(i)), share(c.f1(i))]
+    let draw = |dir| measured.pictures(&title(trained), dir);
+    let pictures = args.pictures.as_deref().map(draw).transpose()?.unwrap_or_default();
+    let text = || {
+        let c = &measured.confusion;
+        let share = |x: f64| format!("{:.2} %", 100.0 * x);
+        let row = |(i, name): (usize, &String)| {
+            let iou = c.iou(i).map_or_else(|| "-".to_string(), |x| format!("{x:.4}"));
+            vec![name.clone(), c.support(i).to_string(), iou, share(c.recall(i)), share(c.precision(i)), share(c.f1(i))]
+        };
+        let rows: Vec<Vec<String>> = measured.classes.iter().enumerate().map(row).collect();
+        format!(
+            "{}\ntest mIoU {:.4}, pixel accuracy {} (loss {:.4}, {} examples)\n",
+            table(&["class", "pixels", "IoU", "recognised", "precision", "F1 (Dice)"], &rows, &[1, 2, 3, 4, 5]),
+            measured.mean_iou(),
+            share(measured.pixel_accuracy()),
+            measured.loss,
+            measured.examples()
+        )
     };
-    let rows: Vec<Vec<String>> = measured.classes.iter().enumerate().map(row).collect();
-    print(&table(&["class", "pixels", "IoU", "recognised", "precision", "F1 (Dice)"], &rows, &[1, 2, 3, 4, 5]));
-    print(&format!(
-        "\ntest mIoU {:.4}, pixel accuracy {} (loss {:.4}, {} examples)\n",
-        measured.mean_iou(),
-        share(measured.pixel_accuracy()),
-        measured.loss,
-        measured.examples()
-    ));
-    pictures.iter().for_each(|picture| print(&format!("drew {}\n", picture.display())));
-    Ok(ExitCode::SUCCESS)
+    Ok(show(args, trained, start, &pictures, || measured.to_json(), text))
 }
 
 /// `gradus eval` of a model that foretells numbers.
@@ -200,35 +193,50 @@ fn eval_numbers(args: &EvalArgs, trained: &Trained, measured: &MeasuredNumbers, 
         let target = &measured.target;
         return Err(TrainError::Input(format!("`{target}` is a number: it has no classes to choose or to attack")));
     }
-    let title = format!("{}: {}", trained.card.recipe.name, trained.card.recipe.model.name);
-    let pictures = args.pictures.as_deref().map(|dir| measured.pictures(&title, dir)).transpose()?.unwrap_or_default();
-    if args.json {
-        let mut object = measured.to_json();
-        describe(&mut object, trained, start, &pictures);
-        print_json(&object);
-        return Ok(ExitCode::SUCCESS);
-    }
-    let s = measured.numbers.scores();
-    print(&format!(
-        "test of `{}`: MSE {:.6}, MAE {:.6}, R2 {:.4} (loss {:.4}, {} examples)\n",
-        measured.target,
-        s.mse,
-        s.mae,
-        s.r2,
-        measured.loss,
-        measured.numbers.examples()
-    ));
-    pictures.iter().for_each(|picture| print(&format!("drew {}\n", picture.display())));
-    Ok(ExitCode::SUCCESS)
+    let draw = |dir| measured.pictures(&title(trained), dir);
+    let pictures = args.pictures.as_deref().map(draw).transpose()?.unwrap_or_default();
+    let text = || {
+        let s = measured.numbers.scores();
+        format!(
+            "test of `{}`: MSE {:.6}, MAE {:.6}, R2 {:.4} (loss {:.4}, {} examples)\n",
+            measured.target,
+            s.mse,
+            s.mae,
+            s.r2,
+            measured.loss,
+            measured.numbers.examples()
+        )
+    };
+    Ok(show(args, trained, start, &pictures, || measured.to_json(), text))
 }
 
-/// Adds to an evaluation as JSON what was measured, how long it took, and what was drawn.
-fn describe(object: &mut Value, trained: &Trained, start: Instant, pictures: &[PathBuf]) {
-    object["epochs"] = json!(trained.card.epoch);
-    object["seconds"] = json!(start.elapsed().as_secs_f64());
-    object["run_dir"] = json!(trained.checkpoint.parent());
-    object["checkpoint"] = json!(trained.checkpoint);
-    object["pictures"] = json!(pictures);
+/// What stands above the pictures of an evaluation.
+fn title(trained: &Trained) -> String {
+    format!("{}: {}", trained.card.recipe.name, trained.card.recipe.model.name)
+}
+
+/// Prints an evaluation: as JSON, with what was measured, how long it took and what was drawn, or as text.
+fn show(
+    args: &EvalArgs,
+    trained: &Trained,
+    start: Instant,
+    pictures: &[PathBuf],
+    object: impl FnOnce() -> Value,
+    text: impl FnOnce() -> String,
+) -> ExitCode {
+    if args.json {
+        let mut object = object();
+        object["epochs"] = json!(trained.card.epoch);
+        object["seconds"] = json!(start.elapsed().as_secs_f64());
+        object["run_dir"] = json!(trained.checkpoint.parent());
+        object["checkpoint"] = json!(trained.checkpoint);
+        object["pictures"] = json!(pictures);
+        print_json(&object);
+    } else {
+        print(&text());
+        pictures.iter().for_each(|picture| print(&format!("drew {}\n", picture.display())));
+    }
+    ExitCode::SUCCESS
 }
 
 /// The tables of an evaluation.

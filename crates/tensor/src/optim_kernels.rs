@@ -1,7 +1,7 @@
 //! Steps of optimisers on single tensors, in place and in one pass: what the optimisers of `gradus-nn`
 //! are made of.
 
-use crate::kernels::math::Num;
+use crate::kernels::math::{Num, Real};
 use crate::kernels::optim::{self, Order};
 use crate::{DType, Tensor, dispatch_float, fail};
 
@@ -39,6 +39,21 @@ pub struct AdamStep {
     pub eps: f64,
 }
 
+impl AdamStep {
+    /// As the kernels take them.
+    fn numbers<T: Real>(&self) -> optim::Adam<T> {
+        optim::Adam {
+            beta2: T::from_f64(self.betas.1),
+            rest: [T::from_f64(1.0 - self.betas.0), T::from_f64(1.0 - self.betas.1)],
+            decay: T::from_f64(self.decay),
+            shrink: T::from_f64(self.shrink),
+            rates: [T::from_f64(self.of_grad), T::from_f64(self.of_mean)],
+            scale: T::from_f64(self.scale),
+            eps: T::from_f64(self.eps),
+        }
+    }
+}
+
 /// A step of stochastic gradient descent: d = g + weight_decay p; with a buffer
 /// b = momentum b + (1 - dampening) d, and p -= lr b, or lr (d + momentum b) with Nesterov's momentum;
 /// without one p -= lr d.
@@ -47,26 +62,21 @@ pub struct AdamStep {
 /// If shapes or types differ, or the elements are not f32 or f64.
 #[track_caller]
 pub fn sgd_step(param: &Tensor, grad: &Tensor, momentum_buffer: Option<&Tensor>, step: &SgdStep) {
-    check("sgd_step", param, grad, momentum_buffer.as_slice());
-    if !param.is_contiguous() {
-        let packed = param.packed();
-        sgd_step(&packed, grad, momentum_buffer, step);
-        return param.detach().copy_(&packed);
-    }
-    let grad = readable(grad, param);
-    dispatch_float!(param.dtype(), "sgd_step", T => {
-        let h = optim::Sgd {
-            lr: T::from_f64(step.lr),
-            momentum: T::from_f64(step.momentum),
-            gain: T::from_f64(1.0 - step.dampening),
-            weight_decay: T::from_f64(step.weight_decay),
-            nesterov: step.nesterov,
-        };
-        let g = grad.read::<T>();
-        match momentum_buffer {
-            Some(b) => optim::sgd_momentum(&mut param.write::<T>(), &g, &mut b.write::<T>(), h),
-            None => optim::sgd(&mut param.write::<T>(), &g, h),
-        }
+    contiguously("sgd_step", param, grad, momentum_buffer.as_slice(), |p, g| {
+        dispatch_float!(p.dtype(), "sgd_step", T => {
+            let h = optim::Sgd {
+                lr: T::from_f64(step.lr),
+                momentum: T::from_f64(step.momentum),
+                gain: T::from_f64(1.0 - step.dampening),
+                weight_decay: T::from_f64(step.weight_decay),
+                nesterov: step.nesterov,
+            };
+            let (p, g) = (&mut p.write::<T>(), g.read::<T>());
+            match momentum_buffer {
+                Some(b) => optim::sgd_momentum(p, &g, &mut b.write::<T>(), h),
+                None => optim::sgd(p, &g, h),
+            }
+        })
     });
 }
 
@@ -82,29 +92,16 @@ pub fn sgd_step(param: &Tensor, grad: &Tensor, momentum_buffer: Option<&Tensor>,
 #[track_caller]
 pub fn adam_step(param: &Tensor, grad: &Tensor, moments: [&Tensor; 2], peak: Option<&Tensor>, step: &AdamStep) {
     let [mean, square] = moments;
-    check("adam_step", param, grad, [&moments[..], peak.as_slice()].concat().as_slice());
-    if !param.is_contiguous() {
-        let packed = param.packed();
-        adam_step(&packed, grad, moments, peak, step);
-        return param.detach().copy_(&packed);
-    }
-    let grad = readable(grad, param);
-    dispatch_float!(param.dtype(), "adam_step", T => {
-        let h = optim::Adam {
-            beta2: T::from_f64(step.betas.1),
-            rest: [T::from_f64(1.0 - step.betas.0), T::from_f64(1.0 - step.betas.1)],
-            decay: T::from_f64(step.decay),
-            shrink: T::from_f64(step.shrink),
-            rates: [T::from_f64(step.of_grad), T::from_f64(step.of_mean)],
-            scale: T::from_f64(step.scale),
-            eps: T::from_f64(step.eps),
-        };
-        let (p, g) = (&mut param.write::<T>(), grad.read::<T>());
-        let (m, v) = (&mut mean.write::<T>(), &mut square.write::<T>());
-        match peak {
-            Some(peak) => optim::amsgrad(p, &g, m, v, &mut peak.write::<T>(), h),
-            None => optim::adam(p, &g, m, v, h),
-        }
+    let state = [&moments[..], peak.as_slice()].concat();
+    contiguously("adam_step", param, grad, &state, |p, g| {
+        dispatch_float!(p.dtype(), "adam_step", T => {
+            let (p, g) = (&mut p.write::<T>(), g.read::<T>());
+            let (m, v) = (&mut mean.write::<T>(), &mut square.write::<T>());
+            match peak {
+                Some(peak) => optim::amsgrad(p, &g, m, v, &mut peak.write::<T>(), step.numbers()),
+                None => optim::adam(p, &g, m, v, step.numbers()),
+            }
+        })
     });
 }
 
@@ -282,19 +279,10 @@ pub fn asgd_step(param: &Tensor, grad: &Tensor, average: &Tensor, lr: f64, shrin
 pub fn lamb_step(param: &Tensor, grad: &Tensor, moments: [&Tensor; 2], lr: f64, step: &AdamStep) {
     contiguously("lamb_step", param, grad, &moments, |p, g| {
         dispatch_float!(p.dtype(), "lamb_step", T => {
-            let h = optim::Adam {
-                beta2: T::from_f64(step.betas.1),
-                rest: [T::from_f64(1.0 - step.betas.0), T::from_f64(1.0 - step.betas.1)],
-                decay: T::from_f64(step.decay),
-                shrink: T::from_f64(step.shrink),
-                rates: [T::from_f64(step.of_grad), T::from_f64(step.of_mean)],
-                scale: T::from_f64(step.scale),
-                eps: T::from_f64(step.eps),
-            };
             let (m, v) = (&mut moments[0].write::<T>()[..], &mut moments[1].write::<T>()[..]);
             let mut squares = [0.0; 2];
             let ratio = Tensor::build::<T>(p.shape(), |ratio| {
-                squares = optim::lamb(&p.read::<T>(), &g.read::<T>(), [m, v], ratio, h);
+                squares = optim::lamb(&p.read::<T>(), &g.read::<T>(), [m, v], ratio, step.numbers());
             });
             let [of_p, of_ratio] = squares.map(f64::sqrt);
             let trust = if of_p > 0.0 && of_ratio > 0.0 { of_p / of_ratio } else { 1.0 };

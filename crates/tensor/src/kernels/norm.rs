@@ -4,6 +4,7 @@
 //! f64 from there on: sums have one order whatever the number of threads.
 
 use super::micro::Float;
+use super::reduce::join;
 
 const LANES: usize = 32;
 /// Elements that are added to one set of lanes.
@@ -41,15 +42,8 @@ impl<T: Float> Lanes<T> {
 
     /// All lanes together, in pairs, pairs of pairs ...
     #[inline(always)]
-    fn total(mut self) -> T {
-        let mut width = LANES / 2;
-        while width > 0 {
-            for i in 0..width {
-                self.0[i] += self.0[i + width];
-            }
-            width /= 2;
-        }
-        self.0[0]
+    fn total(self) -> T {
+        join(self.0, |a, b| a + b)
     }
 }
 

@@ -12,6 +12,19 @@ const RUN: usize = 1 << 10;
 /// Columns that are added up at once.
 const BLOCK: usize = 64;
 
+/// Folds lanes, a power of two of them, into one: pairs, pairs of pairs, and so on.
+#[inline(always)]
+pub(crate) fn join<T: Copy, const N: usize>(mut lanes: [T; N], f: impl Fn(T, T) -> T) -> T {
+    let mut width = N / 2;
+    while width > 0 {
+        for i in 0..width {
+            lanes[i] = f(lanes[i], lanes[i + width]);
+        }
+        width /= 2;
+    }
+    lanes[0]
+}
+
 /// Folds one contiguous run.
 #[inline(always)]
 fn fold_run<T: Copy>(x: &[T], init: T, f: impl Fn(T, T) -> T + Copy) -> T {
@@ -22,14 +35,7 @@ fn fold_run<T: Copy>(x: &[T], init: T, f: impl Fn(T, T) -> T + Copy) -> T {
             lanes[i] = f(lanes[i], c[i]);
         }
     }
-    let mut width = LANES / 2;
-    while width > 0 {
-        for i in 0..width {
-            lanes[i] = f(lanes[i], lanes[i + width]);
-        }
-        width /= 2;
-    }
-    chunks.remainder().iter().fold(lanes[0], |a, &b| f(a, b))
+    chunks.remainder().iter().fold(join(lanes, f), |a, &b| f(a, b))
 }
 
 #[inline(always)]

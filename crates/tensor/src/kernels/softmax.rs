@@ -2,6 +2,7 @@
 
 use super::math::Real;
 use super::par::{self, GRAIN, SharedMut};
+use super::reduce::join;
 use super::simd;
 
 /// Lanes of the sums within a row, and columns that are worked on at once.
@@ -103,18 +104,6 @@ fn filled<T: Copy>(part: &[T], with: T) -> [T; LANES] {
     let mut block = [with; LANES];
     block[..part.len()].copy_from_slice(part);
     block
-}
-
-#[inline(always)]
-fn join<T: Copy>(mut lanes: [T; LANES], f: impl Fn(T, T) -> T) -> T {
-    let mut width = LANES / 2;
-    while width > 0 {
-        for i in 0..width {
-            lanes[i] = f(lanes[i], lanes[i + width]);
-        }
-        width /= 2;
-    }
-    lanes[0]
 }
 
 /// The larger of two; a NaN wins.

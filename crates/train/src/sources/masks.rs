@@ -1,6 +1,6 @@
 //! Pictures with a class for every pixel, from directories or from memory.
 
-use super::pictures::{scale_of, scaled};
+use super::pictures::{part_off, scale_of, scaled};
 use super::{Encoding, MaskConfig, Parts, TEST_PART, Transforms, root};
 use crate::checkpoint::Preprocess;
 use crate::error::{Result, TrainError};
@@ -52,10 +52,8 @@ fn parts(data: &DataConfig, config: &MaskConfig) -> Result<[Raw; 3]> {
         if !name.is_empty() {
             return Ok(all(open(data, config, name)?));
         }
-        let (keep, take) = random_split(stay.len(), part, seed);
-        let taken = take.iter().map(|&i| stay[i]).collect();
-        stay = keep.iter().map(|&i| stay[i]).collect();
-        Ok(Raw::Files(folder.clone(), taken))
+        let split = random_split(stay.len(), part, seed);
+        Ok(Raw::Files(folder.clone(), part_off(&mut stay, split)))
     };
     let test = aside(&config.test, TEST_PART, data.split_seed)?;
     let validation = aside(&config.validation, data.validation, data.split_seed.wrapping_add(1))?;

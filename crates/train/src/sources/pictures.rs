@@ -117,14 +117,18 @@ fn parts(data: &DataConfig, config: &FolderConfig) -> Result<[Raw; 3]> {
             return Ok(all(open(data, config, name, Some(folder.classes()))?));
         }
         let of: Vec<i64> = stay.iter().map(|&i| labels[i]).collect();
-        let (keep, take) = stratified_split(&of, part, seed);
-        let taken = take.iter().map(|&i| stay[i]).collect();
-        stay = keep.iter().map(|&i| stay[i]).collect();
-        Ok(Raw::Files(folder.clone(), taken))
+        Ok(Raw::Files(folder.clone(), part_off(&mut stay, stratified_split(&of, part, seed))))
     };
     let test = aside(&config.test, TEST_PART, data.split_seed)?;
     let validation = aside(&config.validation, data.validation, data.split_seed.wrapping_add(1))?;
     Ok([Raw::Files(folder, stay), validation, test])
+}
+
+/// Takes from the indices that stay those of a split's second part; a split holds places among the indices.
+pub(super) fn part_off(stay: &mut Vec<usize>, (keep, take): (Vec<usize>, Vec<usize>)) -> Vec<usize> {
+    let taken = take.iter().map(|&i| stay[i]).collect();
+    *stay = keep.iter().map(|&i| stay[i]).collect();
+    taken
 }
 
 fn all(folder: ImageFolder) -> Raw {

@@ -2,6 +2,7 @@
 
 use super::super::math::Real;
 use super::super::micro::Float;
+use super::super::reduce::join;
 use super::super::simd;
 
 /// Lanes of the sums within a row.
@@ -157,19 +158,6 @@ pub(super) fn gradients<T: Float + Real>(
             }
         },
     );
-}
-
-/// Folds lanes in pairs.
-#[inline(always)]
-fn join<T: Copy>(mut lanes: [T; LANES], f: impl Fn(T, T) -> T) -> T {
-    let mut width = LANES / 2;
-    while width > 0 {
-        for i in 0..width {
-            lanes[i] = f(lanes[i], lanes[i + width]);
-        }
-        width /= 2;
-    }
-    lanes[0]
 }
 
 /// The largest of a row and of `first`. A NaN loses the comparison; it comes back with the exponentials.

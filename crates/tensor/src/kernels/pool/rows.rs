@@ -3,6 +3,7 @@
 use super::{PoolShape, Range};
 use crate::kernels::micro::Float;
 use crate::kernels::par::SharedMut;
+use crate::kernels::reduce::join;
 use crate::kernels::scratch::with_scratch;
 use crate::kernels::simd;
 
@@ -339,14 +340,7 @@ fn total<T: Float>(x: &[T]) -> T {
                 lanes[i] += p[i];
             }
         }
-        let mut width = LANES / 2;
-        while width > 0 {
-            for i in 0..width {
-                lanes[i] += lanes[i + width];
-            }
-            width /= 2;
-        }
-        sum += lanes[0];
+        sum += join(lanes, |a, b| a + b);
     }
     sum
 }
