@@ -18,6 +18,7 @@ use crate::kernels::conv::{ConvShape, conv_backward_input, conv_forward};
 use crate::kernels::finish::{self, Along, Finish, Then};
 use crate::kernels::math::Num;
 use crate::kernels::micro::Float;
+use crate::ops::index::copy_rows;
 use crate::ops::matmul::multiply;
 use crate::shape::{Layout, Shape};
 use crate::storage::{Plain, Storage};
@@ -49,6 +50,11 @@ enum Source {
         /// Whether `w` is likely to be multiplied again as it is.
         again: bool,
     },
+    /// Rows of a contiguous table.
+    Rows {
+        table: Tensor,
+        at: Arc<Vec<usize>>,
+    },
     /// The operand less a number a channel.
     Centred {
         x: Tensor,
@@ -62,7 +68,7 @@ impl Source {
             Source::Conv { x, w, .. } | Source::ConvTranspose { x, w, .. } | Source::Linear { x, w, .. } => {
                 [Some(x), Some(w)]
             }
-            Source::Centred { x, .. } => [Some(x), None],
+            Source::Rows { table: x, .. } | Source::Centred { x, .. } => [Some(x), None],
         }
     }
 }
@@ -108,6 +114,10 @@ struct Tail {
 }
 
 impl Tail {
+    fn is_nothing(&self) -> bool {
+        self.scale.is_none() && self.shift.is_none() && self.residual.is_none() && self.then.is_none()
+    }
+
     fn accepts(&self, step: &Step) -> bool {
         match step {
             Step::Affine(..) | Step::Add(_) => self.residual.is_none() && self.then.is_none(),
@@ -190,6 +200,10 @@ impl Deferred {
                     return multiply::<T>(x, w, *again, finish, out);
                 }
                 multiply::<T>(x, w, *again, &Finish::NOTHING, out);
+                finish::in_place(self.along, finish, out);
+            }
+            Source::Rows { table, at } => {
+                copy_rows(&table.read::<T>(), self.along.channels, |i| at[i], out);
                 finish::in_place(self.along, finish, out);
             }
             Source::Centred { x, mean } => {
@@ -298,6 +312,30 @@ pub(crate) fn linear(x: &Tensor, w: &Tensor, bias: Option<&Tensor>) -> Tensor {
         x.dtype(),
         out,
     )
+}
+
+/// The rows `at` of a contiguous table, each of `width` elements.
+pub(crate) fn rows(table: &Tensor, at: Vec<usize>, width: usize, out: Shape) -> Tensor {
+    let along = Along { channels: width, size: 1 };
+    start(Source::Rows { table: table.detach(), at: Arc::new(at) }, along, Tail::default(), table.dtype(), out)
+}
+
+/// Calls `f` with the table and the positions, if all of `t` are rows of `width` elements that wait to be looked up.
+pub(crate) fn with_rows<T: Plain, R>(t: &Tensor, width: usize, f: impl FnOnce(&[T], &[usize]) -> R) -> Option<R> {
+    if !whole(t) {
+        return None;
+    }
+    let (table, at) = t.0.storage.deferred(|d| match d {
+        Some(Deferred { source: Source::Rows { table, at }, along, tail, .. })
+            if along.channels == width && tail.is_nothing() =>
+        {
+            Some((table.clone(), at.clone()))
+        }
+        _ => None,
+    })?;
+    let elements = table.read::<T>();
+    // Whoever changes the table has `t` computed first, and changes it only when nobody reads it any more.
+    t.0.storage.is_waiting().then(|| f(&elements, &at))
 }
 
 /// `(x - mean) / sqrt(var + eps) * weight + bias` by channel, of a contiguous `[n, channels, size...]`.
@@ -489,6 +527,29 @@ mod tests {
             held.mul_(-1.0);
             assert!(after.to_vec::<f64>().iter().zip(&before).all(|(&a, &b)| a == b.max(0.0)));
             assert!(held.to_vec::<f64>().iter().zip(&before).all(|(&a, &b)| a == -b));
+        });
+    }
+
+    #[test]
+    fn rows_are_looked_up_when_they_are_read() {
+        let table = leaf(3, &[50, 40]);
+        let at: Vec<i64> = (0..60).map(|i| (i * 17 + 5) % 50).collect();
+        let at = Tensor::from_slice(&at, [60]);
+        let v = leaf(4, &[12, 40]);
+        let looked_up = || table.index_select(0, &at);
+        let done = looked_up();
+        done.to_vec::<f64>();
+        let columns = v.unsqueeze(2); // [12, 40, 1]
+        let want = done.reshape([12, 5, 40]).bmm(&columns).to_vec::<f64>();
+        no_grad(|| {
+            let x = looked_up().reshape([12, 5, 40]);
+            assert_eq!(x.bmm(&columns).to_vec::<f64>(), want);
+            assert!(x.0.storage.is_waiting(), "the product copied the rows to memory");
+            let (sum, sums) = (looked_up() + leaf(5, &[60, 40]), (&done + leaf(5, &[60, 40])).to_vec::<f64>());
+            table.mul_(2.0);
+            assert!(!x.0.storage.is_waiting(), "the rows were not kept as they were");
+            assert_eq!(x.bmm(&columns).to_vec::<f64>(), want);
+            assert_eq!(sum.to_vec::<f64>(), sums);
         });
     }
 

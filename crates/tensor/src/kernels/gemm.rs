@@ -30,8 +30,6 @@ pub struct Epilogue<'a, T> {
     pub b_ready: Option<&'a [T]>,
     /// One term a column, added to every row.
     pub bias: Option<&'a [T]>,
-    /// Whether negative results become zero.
-    pub relu: bool,
     /// One term an element, at the places of the outputs.
     pub residual: Option<&'a [T]>,
     /// A map of each element, applied to runs of the output while they are near.
@@ -40,7 +38,7 @@ pub struct Epilogue<'a, T> {
 
 impl<T> Default for Epilogue<'_, T> {
     fn default() -> Self {
-        Epilogue { b_ready: None, bias: None, relu: false, residual: None, then: None }
+        Epilogue { b_ready: None, bias: None, residual: None, then: None }
     }
 }
 
@@ -65,7 +63,6 @@ struct Job<'a, T> {
     b_ready: Option<&'a [T]>,
     c: *mut T,
     bias: *const T,
-    relu: bool,
     /// What follows, its residual seen from the output of this product.
     finish: Finish<'a, T>,
 }
@@ -91,7 +88,7 @@ impl<T: Float> Job<'_, T> {
             if !self.bias.is_null() {
                 v += *self.bias.add(col);
             }
-            *c = if self.relu && v < T::ZERO { T::ZERO } else { v };
+            *c = v;
         }
     }
 
@@ -149,7 +146,6 @@ fn prospect<'a, T: Float>(m: usize, n: usize, k: usize, data: *const T, (row, co
         b_ready: None,
         c: std::ptr::null_mut(),
         bias: std::ptr::null(),
-        relu: false,
         finish: Finish::NOTHING,
     }
 }
@@ -200,7 +196,6 @@ pub fn gemm_batched<T: Float>(
         b_ready: epilogue.b_ready,
         c: c.as_mut_ptr(),
         bias: epilogue.bias.map_or(std::ptr::null(), |b| b.as_ptr()),
-        relu: epilogue.relu,
         finish: Finish { residual: epilogue.residual, then: epilogue.then, ..Finish::NOTHING },
     };
     let at = |i: usize| {

@@ -97,8 +97,6 @@ pub struct Tile<T> {
     pub beta: T,
     /// One term a column, or null.
     pub bias: *const T,
-    /// Whether negative results become zero (a NaN stays).
-    pub relu: bool,
 }
 
 /// A tile kernel.
@@ -210,11 +208,6 @@ pub trait Vector: Copy {
     /// # Safety
     /// See the trait.
     unsafe fn fma(self, b: Self, c: Self) -> Self;
-    /// Zero if negative; a NaN stays.
-    ///
-    /// # Safety
-    /// See the trait.
-    unsafe fn relu(self) -> Self;
     /// The sum of the lanes of each.
     #[inline(always)]
     unsafe fn sums(v: [Self; DOTS]) -> [Self::T; DOTS] {
@@ -322,7 +315,7 @@ unsafe fn finish<V: Vector, const MR: usize, const NV: usize>(t: &Tile<V::T>, ac
     unsafe {
         let zero = V::splat(V::T::ZERO);
         let last = t.cols - (NV - 1) * V::LANES;
-        let plain = t.beta == V::T::ZERO && t.bias.is_null() && !t.relu && t.alpha == V::T::ONE;
+        let plain = t.beta == V::T::ZERO && t.bias.is_null() && t.alpha == V::T::ONE;
         let (alpha, beta) = (V::splat(t.alpha), V::splat(t.beta));
         for i in 0..MR {
             for j in 0..NV {
@@ -340,9 +333,6 @@ unsafe fn finish<V: Vector, const MR: usize, const NV: usize>(t: &Tile<V::T>, ac
                         base = beta.fma(old, base);
                     }
                     v = alpha.fma(v, base);
-                    if t.relu {
-                        v = v.relu();
-                    }
                 }
                 if full { v.store(c) } else { v.store_first(c, last) }
             }
@@ -406,10 +396,6 @@ impl<T: Float> Vector for Plain<T> {
     #[inline(always)]
     unsafe fn fma(self, b: Self, c: Self) -> Self {
         Plain(std::array::from_fn(|i| self.0[i] * b.0[i] + c.0[i]))
-    }
-    #[inline(always)]
-    unsafe fn relu(self) -> Self {
-        Plain(self.0.map(|x| if x < T::ZERO { T::ZERO } else { x }))
     }
     #[inline(always)]
     unsafe fn prefetch(_: *const T) {}

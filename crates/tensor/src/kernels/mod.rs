@@ -18,7 +18,7 @@ pub(crate) mod pool;
 pub(crate) mod recurrent;
 pub(crate) mod reduce;
 pub(crate) mod scan;
-mod scratch;
+pub(crate) mod scratch;
 pub(crate) mod simd;
 pub(crate) mod softmax;
 pub(crate) mod strided;

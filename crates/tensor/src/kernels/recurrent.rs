@@ -172,7 +172,6 @@ unsafe fn product<T: Float>(
                         alpha: T::ONE,
                         beta: if bias.is_null() { T::ONE } else { T::ZERO },
                         bias,
-                        relu: false,
                     };
                     (tiles.kernel)(Walk::Depth, rows.len(), nv)(&tile);
                 }

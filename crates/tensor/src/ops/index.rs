@@ -1,6 +1,7 @@
 //! Picking and placing elements by position.
 
 use crate::autograd::record;
+use crate::deferred;
 use crate::dtype::DType;
 use crate::kernels::par;
 use crate::shape::{Shape, resolve_dim};
@@ -56,6 +57,45 @@ fn check_index_shape(op: &str, index: &Tensor, of: &Shape, d: usize) {
 
 /// Elements that one thread copies at a time.
 const ROW_PIECE: usize = 16 * 1024;
+/// How many rows before it is copied a row is fetched: rows of a large table lie anywhere in it.
+const AHEAD: usize = 4;
+
+/// Row i of `out` is row `place(i)` of `src`, each of `width` elements; all threads.
+pub(crate) fn copy_rows<T: Copy + Send + Sync>(
+    src: &[T],
+    width: usize,
+    place: impl Fn(usize) -> usize + Sync,
+    out: &mut [T],
+) {
+    let together = ROW_PIECE.checked_div(width).unwrap_or(0).max(1);
+    par::for_each_chunk_mut(out, together * width, |piece, out| {
+        copy_run(src, width, |i| place(piece * together + i), out);
+    });
+}
+
+/// As [`copy_rows`], on this thread.
+pub(crate) fn copy_run<T: Copy>(src: &[T], width: usize, place: impl Fn(usize) -> usize, out: &mut [T]) {
+    let rows = out.len() / width;
+    for (i, row) in out.chunks_exact_mut(width).enumerate() {
+        if i + AHEAD < rows {
+            prefetch(&src[place(i + AHEAD) * width..][..width]);
+        }
+        row.copy_from_slice(&src[place(i) * width..][..width]);
+    }
+}
+
+/// Asks for a row that will be read soon, or its first two kilobytes: what is behind them is foreseen by the processor.
+#[inline(always)]
+fn prefetch<T>(row: &[T]) {
+    #[cfg(target_arch = "x86_64")]
+    for line in row.chunks(64 / size_of::<T>()).take(32) {
+        use std::arch::x86_64::{_MM_HINT_T0, _mm_prefetch};
+        // SAFETY: a prefetch reads nothing.
+        unsafe { _mm_prefetch::<_MM_HINT_T0>(line.as_ptr().cast()) }
+    }
+    #[cfg(not(target_arch = "x86_64"))]
+    let _ = row;
+}
 
 impl Tensor {
     /// `out[i][j].. = self[i][index[i][j]..]..` along `dim` (here 1).
@@ -153,21 +193,15 @@ impl Tensor {
         let mut shape = whole;
         shape.set(d, at.len());
         let src = self.contiguous_data();
-        let out = dispatch_any!(self.dtype(), T => {
-            let src = src.read::<T>();
-            Tensor::build_as::<T>(self.dtype(), shape, |out| {
-                if inner == 0 {
-                    return;
-                }
-                let together = (ROW_PIECE / inner).max(1);
-                par::for_each_chunk_mut(out, together * inner, |piece, rows| {
-                    for (k, row) in rows.chunks_exact_mut(inner).enumerate() {
-                        let (o, j) = ((piece * together + k) / at.len(), (piece * together + k) % at.len());
-                        row.copy_from_slice(&src[(o * whole[d] + at[j]) * inner..][..inner]);
-                    }
-                });
+        let out = if d == 0 && matches!(self.dtype(), DType::F32 | DType::F64) {
+            deferred::rows(&src, at, inner, shape)
+        } else {
+            dispatch_any!(self.dtype(), T => {
+                let src = src.read::<T>();
+                let place = |i| i / at.len() * whole[d] + at[i % at.len()];
+                Tensor::build_as::<T>(self.dtype(), shape, |out| copy_rows(&src, inner, place, out))
             })
-        });
+        };
         let index = index.detach();
         record("index_select", out, &[self], move |ctx| {
             if d == 0 {

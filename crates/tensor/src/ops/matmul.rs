@@ -6,9 +6,12 @@ use crate::kernels::finish::{self, Along, Finish};
 use crate::kernels::gemm::{self, Epilogue, gemm_batched};
 use crate::kernels::math::Num;
 use crate::kernels::micro::Float;
+use crate::kernels::par;
+use crate::kernels::scratch::with_scratch;
+use crate::ops::index::copy_run;
 use crate::shape::{Layout, Shape};
 use crate::storage::Plain;
-use crate::{Tensor, dispatch_float, fail};
+use crate::{Tensor, dispatch_float, fail, is_grad_enabled};
 
 impl Tensor {
     /// Matrix product with PyTorch's rules: vectors count as a row on the left and a column on the
@@ -198,12 +201,47 @@ impl Tensor {
 fn product(a: &Tensor, b: &Tensor) -> Tensor {
     let mut shape = a.shape();
     shape.set(a.rank() - 1, b.size(-1));
-    let out = dispatch_float!(a.dtype(), "matmul", T => Tensor::build::<T>(shape, |out| multiply::<T>(a, b, false, &Finish::NOTHING, out)));
+    let out = dispatch_float!(a.dtype(), "matmul", T => {
+        Tensor::build::<T>(shape, |out| {
+            if !multiply_looked_up::<T>(a, b, out) {
+                multiply::<T>(a, b, false, &Finish::NOTHING, out);
+            }
+        })
+    });
     let (sa, sb) = (a.save(), b.save());
     record("matmul", out, &[a, b], move |ctx| {
         ctx.set(0, || ctx.grad().matmul(&sb.transpose(-2, -1)));
         ctx.set(1, || sa.transpose(-2, -1).matmul(ctx.grad()));
     })
+}
+
+/// Elements of looked-up operands that one thread copies at a time: they stay in the first-level cache.
+const ROWS: usize = 4 * 1024;
+
+/// out (row-major) = a b for each matrix of a batch, if `a` is a lookup nobody has done: the rows of some products are
+/// copied to where these find them in the cache, and never to memory.
+fn multiply_looked_up<T: Float + Num + Plain>(a: &Tensor, b: &Tensor, out: &mut [T]) -> bool {
+    let (m, k, n) = (a.size(-2), a.size(-1), b.size(-1));
+    // A backward pass would need the rows once more.
+    if is_grad_enabled() || a.rank() != 3 || m * k == 0 || n == 0 || m * k > ROWS {
+        return false;
+    }
+    let done = deferred::with_rows::<T, _>(a, k, |table, at| {
+        let (b, strides) = (b.read_storage::<T>(), b.layout());
+        let lb = strides.strides;
+        let together = ROWS / (m * k);
+        par::for_each_chunk_mut(out, together * m * n, |piece, out| {
+            let (first, count) = (piece * together, out.len() / (m * n));
+            with_scratch(count * m * k, |rows: &mut [T]| {
+                copy_run(table, k, |i| at[first * m + i], rows);
+                let (one, zero) = (<T as Num>::ONE, <T as Num>::ZERO);
+                let start = |i| (i * m * k, strides.offset + (first + i) * lb[0], i * m * n);
+                let ends = Epilogue::default();
+                gemm_batched(count, m, n, k, one, rows, (k, 1), &b, (lb[1], lb[2]), zero, out, ends, start);
+            });
+        });
+    });
+    done.is_some()
 }
 
 /// out (row-major) = finish(a b) for each matrix of the batch, the columns being the channels; there is no scale. No
@@ -231,7 +269,7 @@ pub(crate) fn multiply<T: Float + Num + Plain>(
         b.0.storage.kept.get::<T>(b.dtype(), lb, order, |out| gemm::rearrange(m, n, k, &gb[lb.offset..], sb, out))
     });
     let kept = kept.as_ref().map(|k| k.read::<T>());
-    let epilogue = Epilogue { b_ready: kept.as_deref(), bias, relu: false, residual, then };
+    let epilogue = Epilogue { b_ready: kept.as_deref(), bias, residual, then };
     let start = |l: &Layout, i: usize| {
         let (mut at, mut rest) = (l.offset, i);
         for d in (0..r - 2).rev() {

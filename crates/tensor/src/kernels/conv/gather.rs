@@ -487,7 +487,6 @@ impl<T: Float> Job<'_, T> {
                     alpha: T::ONE,
                     beta: if fresh { T::ZERO } else { T::ONE },
                     bias: if fresh { bias } else { std::ptr::null() },
-                    relu: false,
                 };
                 // SAFETY: the stage holds every offset of the table from every output's base,
                 // the packed weights whole panels, the results this run.

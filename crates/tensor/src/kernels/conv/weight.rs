@@ -200,7 +200,6 @@ fn add_products<T: Float>(
                 alpha: T::ONE,
                 beta: if fresh && d == 0 { T::ZERO } else { T::ONE },
                 bias: std::ptr::null(),
-                relu: false,
             };
             // SAFETY: the stage holds every position of every weight, the gradient whole rows, and
             // no other task writes these rows of the sums.

@@ -249,7 +249,6 @@ impl Plan {
                         alpha: 1.0,
                         beta: if channels.start == 0 { 0.0 } else { 1.0 },
                         bias: std::ptr::null(),
-                        relu: false,
                     };
                     // SAFETY: the caller vouches for the operands; `tiles` is of this machine.
                     unsafe { (self.tiles.kernel)(Walk::Rows, some.len(), vectors)(&tile) };

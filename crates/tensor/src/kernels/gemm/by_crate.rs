@@ -38,9 +38,6 @@ pub fn run<'a, T: Float>(batch: usize, job: &Job<'a, T>, at: impl Fn(usize) -> J
                 if !job.bias.is_null() {
                     *v += *job.bias.add(j);
                 }
-                if job.relu && *v < T::ZERO {
-                    *v = T::ZERO;
-                }
             }
         }
         job.finish(0..job.m, cols);

@@ -409,7 +409,6 @@ fn multiply<T: Float>(
                 alpha: job.alpha,
                 beta: if start { job.beta } else { T::ONE },
                 bias,
-                relu: end && job.relu,
             };
             // SAFETY: the tile lies within the operands, and `tiles` is of this machine.
             unsafe { (tiles.kernel)(plan.walk, rows.len(), p.vectors)(&tile) };

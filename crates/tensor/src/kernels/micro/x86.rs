@@ -52,11 +52,6 @@ macro_rules! vector512 {
                 unsafe { Self($fma(self.0, b.0, c.0)) }
             }
             #[inline(always)]
-            unsafe fn relu(self) -> Self {
-                // SAFETY: AVX-512 is present.
-                unsafe { Self($max($zero(), self.0)) }
-            }
-            #[inline(always)]
             unsafe fn prefetch(p: *const $t) {
                 // SAFETY: a prefetch of an invalid address does nothing.
                 unsafe { _mm_prefetch::<_MM_HINT_T0>(p.cast()) }
@@ -144,11 +139,6 @@ macro_rules! vector256 {
             unsafe fn fma(self, b: Self, c: Self) -> Self {
                 // SAFETY: FMA is present.
                 unsafe { Self($fma(self.0, b.0, c.0)) }
-            }
-            #[inline(always)]
-            unsafe fn relu(self) -> Self {
-                // SAFETY: AVX2 is present.
-                unsafe { Self($max($zero(), self.0)) }
             }
             #[inline(always)]
             unsafe fn prefetch(p: *const $t) {
