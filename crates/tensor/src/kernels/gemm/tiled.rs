@@ -35,7 +35,7 @@ const SHARED_FLOPS: usize = 3_200_000;
 /// The same within a batch.
 const SHARED_BATCH_FLOPS: usize = 64_000_000;
 /// Rows and columns from which `a` is transposed for the tiles.
-const TURN_ROWS: usize = 32;
+const TURN_ROWS: usize = 9;
 const TURN_COLS: usize = 128;
 /// Elements that one task makes ready.
 const PACK: usize = 8 * 1024;
