@@ -61,7 +61,7 @@ pub const DATASETS: &[DatasetInfo] = &[
     },
     DatasetInfo {
         name: "shapes",
-        description: "600 made 64x64 pictures of circles, squares and triangles with a class for every pixel; 100 are the test set",
+        description: "1,600 made 64x64 pictures of circles, squares and triangles with a class for every pixel; 100 are the test set",
         shape: [3, SIDE, SIDE],
         classes: CLASSES,
         masks: true,

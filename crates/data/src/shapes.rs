@@ -9,7 +9,7 @@ use std::path::Path;
 /// The side of a picture.
 pub(crate) const SIDE: usize = 64;
 /// How many pictures there are to learn from, and for the test.
-const COUNTS: [usize; 2] = [500, 100];
+const COUNTS: [usize; 2] = [1500, 100];
 /// The classes of a pixel.
 pub(crate) const CLASSES: &[&str] = &["background", "circle", "square", "triangle"];
 
@@ -81,13 +81,13 @@ fn part(part: usize) -> impl Iterator<Item = (Image, Mask)> {
     (0..COUNTS[part]).map(move |i| picture(&mut draw.rng(i)))
 }
 
-/// 500 pictures to learn from and 100 for the test, `[N, 3, 64, 64]` in [0, 1], and the class of every pixel,
+/// 1,500 pictures to learn from and 100 for the test, `[N, 3, 64, 64]` in [0, 1], and the class of every pixel,
 /// `[N, 64, 64]` i64: ground, circle, square, triangle. They are the same on every call.
 ///
 /// ```
 /// use gradus_data::Dataset;
 /// let (train, test) = gradus_data::shapes();
-/// assert_eq!((train.len(), test.len(), test.targets().shape().to_vec()), (500, 100, vec![100, 64, 64]));
+/// assert_eq!((train.len(), test.len(), test.targets().shape().to_vec()), (1500, 100, vec![100, 64, 64]));
 /// ```
 pub fn shapes() -> (TensorDataset, TensorDataset) {
     let parts = [0, 1].map(|p| {
@@ -111,8 +111,8 @@ pub fn write_shapes(dir: impl AsRef<Path>) -> Result<(), DataError> {
             std::fs::create_dir_all(place).map_err(|e| DataError::io(place, e))?;
         }
         for (i, (image, mask)) in part(p).enumerate() {
-            image.save_png(images.join(format!("{i:03}.png")))?;
-            mask.save_png(masks.join(format!("{i:03}.png")))?;
+            image.save_png(images.join(format!("{i:04}.png")))?;
+            mask.save_png(masks.join(format!("{i:04}.png")))?;
         }
     }
     Ok(())

@@ -170,36 +170,41 @@ mod tests {
 
     #[test]
     fn auxiliary_classifiers_add_their_losses_by_their_weights() {
-        let net =
+        let google =
             built(r#"{"name": "googlenet", "width_mult": 0.0625, "num_classes": 3, "dropout": 0, "dropout_aux": 0}"#);
-        let (x, y) = (Tensor::randn([2, 3, 64, 64]), Tensor::from_slice(&[0i64, 2], [2]));
-        net.eval();
-        let taught = net.forward_taught(&x, &y);
-        let [main, late, early] =
-            [&taught.outputs, &taught.auxiliary[0], &taught.auxiliary[1]].map(|out| cross_entropy(out, &y).item_f64());
-        for (aux_weights, want) in
-            [(vec![0.3], main + 0.3 * (late + early)), (vec![0.5, 0.1], main + 0.5 * late + 0.1 * early)]
-        {
-            let objective = Objective { aux_weights, ..Objective::new(Loss::CrossEntropy) };
-            let (outputs, loss) = objective.taught(&*net, &x, &y);
-            assert!((loss.item_f64() - want).abs() < 1e-5 && objective.wants_more());
-            assert_eq!(outputs.to_vec::<f32>(), net.forward(&x).to_vec::<f32>());
+        let inception = built(r#"{"name": "inception_v3", "width_mult": 0.0625, "num_classes": 3, "dropout": 0}"#);
+        // The net, the side of its pictures, weights of the auxiliary losses, each head's factor, a weight of a head.
+        let all_alike = ([0.3].as_slice(), [0.3, 0.3].as_slice());
+        let one_each = ([0.5, 0.1].as_slice(), [0.5, 0.1].as_slice());
+        let one_head = ([0.4].as_slice(), [0.4].as_slice());
+        for (net, side, cases, of_head) in [
+            (google, 64, vec![all_alike, one_each], "aux1.fc2.weight"),
+            (inception, 299, vec![one_head], "AuxLogits.fc.weight"),
+        ] {
+            let (x, y) = (Tensor::randn([2, 3, side, side]), Tensor::from_slice(&[0i64, 2], [2]));
+            net.eval();
+            let plain = net.forward(&x).to_vec::<f32>();
+            let taught = net.forward_taught(&x, &y);
+            let loss = |out: &Tensor| cross_entropy(out, &y).item_f64();
+            for (weights, factors) in cases {
+                assert_eq!(taught.auxiliary.len(), factors.len());
+                let auxiliary: f64 = taught.auxiliary.iter().zip(factors).map(|(out, f)| f * loss(out)).sum();
+                let objective = Objective { aux_weights: weights.to_vec(), ..Objective::new(Loss::CrossEntropy) };
+                let (outputs, sum) = objective.taught(&*net, &x, &y);
+                assert!((sum.item_f64() - loss(&taught.outputs) - auxiliary).abs() < 1e-5 && objective.wants_more());
+                assert!(auxiliary > 0.1 && outputs.to_vec::<f32>() == plain);
+            }
+            // The head's own weights have a gradient only if its loss counts.
+            let head = |objective: Objective| {
+                net.zero_grad();
+                objective.taught(&*net, &x, &y).1.backward();
+                let named = net.named_parameters();
+                let weight = &named.iter().find(|(path, _)| path == of_head).unwrap().1;
+                weight.grad().is_some_and(|g| g.abs().max().item() > 0.0)
+            };
+            assert!(head(Objective { aux_weights: vec![0.3], ..Objective::new(Loss::CrossEntropy) }));
+            assert!(!head(Objective::new(Loss::CrossEntropy)));
         }
-        // The head's own weights have a gradient only if its loss counts.
-        let head = |objective: Objective| {
-            net.zero_grad();
-            objective.taught(&*net, &x, &y).1.backward();
-            let named = net.named_parameters();
-            named
-                .iter()
-                .find(|(path, _)| path == "aux1.fc2.weight")
-                .unwrap()
-                .1
-                .grad()
-                .is_some_and(|g| g.abs().max().item() > 0.0)
-        };
-        assert!(head(Objective { aux_weights: vec![0.3], ..Objective::new(Loss::CrossEntropy) }));
-        assert!(!head(Objective::new(Loss::CrossEntropy)));
     }
 
     #[test]

@@ -188,7 +188,7 @@ fn shapes_are_made_here() {
     for part in ["train", "test"] {
         for kind in ["images", "masks"] {
             let count = fs::read_dir(place.path(&format!("data/shapes/{part}/{kind}"))).unwrap().count();
-            assert_eq!(count, if part == "train" { 500 } else { 100 });
+            assert_eq!(count, if part == "train" { 1500 } else { 100 });
         }
     }
 }
