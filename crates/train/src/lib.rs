@@ -44,7 +44,7 @@ pub use error::{Result, TrainError, did_you_mean};
 pub use evaluation::{Choice, Measured};
 pub use hints::{HINTS, HintRow, Hints};
 pub use lr_finder::LrSweep;
-pub use numbers::MeasuredNumbers;
+pub use numbers::{MeasuredNumbers, compact};
 pub use objective::{Objective, Teacher};
 pub use optimizers::*;
 pub use pixels::{MeasuredPixels, Segmented, overlay};

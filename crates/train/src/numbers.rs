@@ -10,6 +10,21 @@ use std::path::{Path, PathBuf};
 /// Points of a picture at most.
 const SHOWN: usize = 400;
 
+/// A number by its six leading digits; very large and very small ones as powers of ten.
+///
+/// ```
+/// use gradus_train::compact;
+/// assert_eq!([0.0, 0.12345678, 45123.456, 2519823423.1, 1e-7].map(compact), ["0", "0.123457", "45123.5", "2.520e9", "1.000e-7"]);
+/// ```
+pub fn compact(x: f64) -> String {
+    let size = x.abs();
+    match size {
+        0.0 => "0".into(),
+        _ if !(1e-4..1e7).contains(&size) => format!("{x:.3e}"),
+        _ => format!("{x:.*}", (5 - size.log10().floor() as i32).max(0) as usize),
+    }
+}
+
 /// The measurements of a model on test examples, in the unit of the target.
 pub struct MeasuredNumbers {
     /// Mean loss of an example.
@@ -44,7 +59,7 @@ impl MeasuredNumbers {
         let scores = n.scores();
         Lines {
             title: &format!("{title}: {}", self.target),
-            subtitle: &format!("MAE {:.6}, R2 {:.4}; examples in the order of the truth", scores.mae, scores.r2),
+            subtitle: &format!("MAE {}, R2 {:.4}; examples in the order of the truth", compact(scores.mae), scores.r2),
             axes: ["example", &self.target],
             series: vec![("foretold".into(), line(|p| p.1)), ("truth".into(), line(|p| p.0))],
             ends: None,
