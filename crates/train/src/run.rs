@@ -23,10 +23,11 @@ use crate::snapshot::Snapshot;
 use crate::trainer::{self, Trainer};
 use crate::transfer;
 use crate::watchers::{BEST, Checkpoints, Interrupt, LAST, MetricsLog, NanGuard, Report, best_epoch};
-use gradus_data::Dataset;
+use gradus_data::{Dataset, Draw};
 use gradus_models::{Architecture, Extra, Model};
 use gradus_nn::Forward;
 use gradus_nn::utils::{AveragedModel, random_restarts};
+use gradus_tensor::Tensor;
 use serde::{Deserialize, Serialize};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -41,6 +42,8 @@ pub const SUMMARY: &str = "summary.json";
 pub const ENVIRONMENT: &str = "environment.json";
 /// The page that shows the run.
 pub const REPORT: &str = "report.html";
+/// Examples whose activations are watched.
+const WATCHED: usize = 32;
 /// The first and the last rate that [`find_lr`] tries, and its steps.
 const SWEEP: [f64; 2] = [1e-6, 10.0];
 const SWEEP_STEPS: usize = 150;
@@ -212,7 +215,7 @@ impl Prepared {
         eprintln!("{}", opening(recipe, model, &self.splits, &dir));
         let given = Given::default();
         let trainer = Trainer {
-            callbacks: self.callbacks(&dir, &watch, &given),
+            callbacks: self.callbacks(&dir, &watch, &given)?,
             epochs: recipe.epochs,
             resume: snapshot,
             ..self.trainer()?
@@ -243,7 +246,7 @@ impl Prepared {
     }
 
     /// Who watches, in the order in which they are called.
-    fn callbacks<'a>(&'a self, dir: &'a RunDir, watch: &Watch, given: &Given) -> Vec<Box<dyn Callback + 'a>> {
+    fn callbacks<'a>(&'a self, dir: &'a RunDir, watch: &Watch, given: &Given) -> Result<Vec<Box<dyn Callback + 'a>>> {
         let recipe = &self.recipe;
         let report = Report::new();
         let mut list: Vec<Box<dyn Callback + 'a>> = vec![Box::new(NanGuard { dir })];
@@ -254,7 +257,8 @@ impl Prepared {
         }
         // Before anything changes gradients, and before the checkpoints, so that no look is missing when a run goes on.
         if recipe.training.watch_layers > 0 {
-            list.push(Box::new(LayerWatch::new(dir, recipe.training.watch_layers)));
+            let watch = LayerWatch::new(dir, recipe.training.watch_layers);
+            list.push(Box::new(watch.activations(&self.few_inputs()?)));
         }
         // What ends the run comes before the checkpoints, so that they say that it has ended.
         list.extend(recipe.training.callbacks().into_iter().map(|c| c as Box<dyn Callback>));
@@ -265,7 +269,14 @@ impl Prepared {
         list.push(Box::new(report));
         list.push(Box::new(Interrupt { flag: watch.interrupt.clone() }));
         list.extend(profiling.map(|p| Box::new(p) as Box<dyn Callback + 'a>));
-        list
+        Ok(list)
+    }
+
+    /// Inputs that show what layers put out: the first validation examples.
+    fn few_inputs(&self) -> Result<Tensor> {
+        let examples = self.splits.validation.dataset();
+        let (inputs, _) = examples.get(&(0..examples.len().min(WATCHED)).collect::<Vec<_>>(), Draw::default())?;
+        Ok(self.splits.preprocess.first_crop(inputs))
     }
 
     /// Measures the best epoch on the test examples, and writes the summary, the pictures and the report.
@@ -412,7 +423,7 @@ fn measure(model: &dyn Forward, card: &Card, test: &Loader) -> Result<Evaluation
             shown: measuring.worst,
         }));
     }
-    let (sample, _) = test.dataset().get(&[0], gradus_data::Draw::default())?;
+    let (sample, _) = test.dataset().get(&[0], Draw::default())?;
     let crops = if sample.rank() == card.preprocess.shape.len() + 2 { sample.size(1) } else { 1 };
     let (seen, classification) = trainer::test(model, loss, test, card.classes.len(), crops)?;
     Ok(Evaluation::Classes(Measured {
@@ -506,6 +517,11 @@ impl Trained {
     /// # Errors
     /// Unreadable data.
     pub fn evaluate(&self, how: &EvaluateOptions) -> Result<Evaluation> {
+        measure(&*self.model, &self.card, &self.test_examples(how)?)
+    }
+
+    /// The test examples of the run's data.
+    pub(crate) fn test_examples(&self, how: &EvaluateOptions) -> Result<Loader> {
         let mut config = self.card.recipe.data.clone();
         if let Some(dir) = &how.data {
             config.dir = dir.display().to_string();
@@ -519,8 +535,7 @@ impl Trained {
             }
             None => (),
         }
-        let test = datasets::load_test(&self.card, &config, how.five_crop)?;
-        measure(&*self.model, &self.card, &test)
+        datasets::load_test(&self.card, &config, how.five_crop)
     }
 
     /// Attacks the first `most` test examples that were measured.

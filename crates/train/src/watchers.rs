@@ -4,6 +4,7 @@ use crate::callback::{Batch, Callback, Flow, Progress};
 use crate::checkpoint::{self, Card};
 use crate::error::{Result, TrainError};
 use crate::metrics::EpochMetrics;
+use crate::numbers::compact;
 use crate::run::CONFIG;
 use crate::run_dir::RunDir;
 use crate::snapshot;
@@ -96,7 +97,7 @@ impl Callback for Report {
         let width = at.epochs.to_string().len();
         let share = |a: Option<f64>| a.map_or_else(String::new, |a| format!("  accuracy {:6.2} %", 100.0 * a));
         let miou = m.val_miou.map_or_else(String::new, |x| format!("  mIoU {x:.4}"));
-        let errors = m.val_errors.map_or_else(String::new, |e| format!("  MAE {:.4}  R2 {:.4}", e.mae, e.r2));
+        let errors = m.val_errors.map_or_else(String::new, |e| format!("  MAE {}  R2 {:.4}", compact(e.mae), e.r2));
         self.line(&format!(
             "epoch {:>width$}/{}  loss {:.4}{}  |  validation loss {:.4}{}{miou}{errors}  ({:.2} s)",
             m.epoch,

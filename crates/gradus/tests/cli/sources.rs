@@ -25,7 +25,7 @@ const WORDS: &str = "name = 'words'\nepochs = 12\nbatch_size = 8\n[model]\nname 
     vocabulary = 40\n[optimizer]\nname = 'adamw'\nlr = 0.02\n";
 
 impl Place {
-    fn write(&self, name: &str, text: &str) {
+    pub(super) fn write(&self, name: &str, text: &str) {
         let path = self.path(name);
         fs::create_dir_all(path.parent().unwrap()).unwrap();
         fs::write(path, text).unwrap();
@@ -119,7 +119,7 @@ const MASKS: &str = "name = 'red'\nepochs = 8\nbatch_size = 8\nloss = 'cross-ent
 
 impl Place {
     /// `train` and `test` with pictures in which a rectangle is red, and masks of it with one ignored row.
-    fn write_masks(&self) {
+    pub(super) fn write_masks(&self) {
         for (part, count) in [("train", 30), ("test", 6)] {
             for kind in ["images", "masks"] {
                 fs::create_dir_all(self.path(&format!("m/{part}/{kind}"))).unwrap();
@@ -432,6 +432,42 @@ fn texts_are_learnt_as_bags_of_words_with_the_vocabulary_of_the_checkpoint() {
     place.train("words.toml", "x", &odd).fails(1, &["odd.tsv: line 2, column `label`: found `ugly`"]);
     place.train("words.toml", "x", &["--set", "data.text.text=[\"words\"]"]).fails(1, &["no column `words`"]);
     place.run(&["predict", "words-001", "new.txt", "--resize"]).fails(1, &["for pictures"]);
+}
+
+#[test]
+fn tables_and_texts_are_looked_at() {
+    let place = Place::new();
+    place.write_houses();
+    place.write_texts();
+    let found = place.run(&["data", "stats", "t/houses.csv", "--json"]).json();
+    assert_eq!((&found["rows"], &found["columns"][0]["empty"]), (&120.into(), &3.into()));
+    assert_eq!(found["columns"][1]["common"], serde_json::json!([["hill", 60], ["sea", 60]]));
+    let text = place.run(&["data", "stats", "x/train.tsv"]).stdout;
+    assert!(text.contains("bad (40), good (40)") && text.contains("sentence: 80 texts: 0 equal"), "{text}");
+    place.write("long.txt", "to be or not\nto be\n\nto be\n");
+    let text = place.run(&["data", "stats", "long.txt"]).stdout;
+    assert!(text.contains("4 lines: 1 equal to an earlier one, 1 empty; 8 tokens, 4 different"), "{text}");
+    place.run(&["data", "stats", "long.txt", "--sheet", "s.png"]).fails(1, &["no pictures for --sheet"]);
+    place.write("t/odd.csv", "a,b\n1\n");
+    place.run(&["data", "stats", "t/odd.csv"]).fails(1, &["odd.csv: line 2: found 1 cells"]);
+}
+
+#[test]
+fn means_alone_or_of_imagenet_are_subtracted_as_the_recipe_says() {
+    let place = Place::new();
+    place.write_pictures();
+    for (how, step) in [("mean", "SubtractMean\""), ("mean-image", "SubtractMeanImage"), ("imagenet", "0.485")] {
+        let setting = format!("data.normalize={how}");
+        let result = place.train("toy.toml", "p", &["--json", "--set", &setting, "--out", how]).json();
+        assert!(number(&result["test_accuracy"]) > 0.9, "{how}: {result}");
+        let run = format!("{how}/toy-001");
+        assert_eq!(place.run(&["eval", &run, "--json"]).json()["test_loss"], result["test_loss"]);
+        let bytes = fs::read(place.path(&run).join("best.safetensors")).unwrap();
+        let head = String::from_utf8_lossy(&bytes[..bytes.len().min(65_536)]).replace('\\', "");
+        assert!(head.contains(step), "{how} is not in the checkpoint");
+    }
+    let grey = ["--set", "data.normalize=imagenet", "--set", "data.folder.channels=1"];
+    place.train("toy.toml", "p", &grey).fails(2, &["`data.normalize`", "3 channels, got 1"]);
 }
 
 #[test]
