@@ -70,7 +70,9 @@ fn cells(within: &str, value: &Value) -> Vec<(String, String)> {
     match value {
         Value::Object(fields) => {
             let path = |name: &str| if within.is_empty() { name.to_string() } else { format!("{within} {name}") };
-            fields.iter().flat_map(|(name, v)| cells(&path(&name.replace('_', " ")), v)).collect()
+            // Names come before numbers.
+            let (names, rest): (Vec<_>, Vec<_>) = fields.iter().partition(|(_, v)| v.is_string());
+            names.into_iter().chain(rest).flat_map(|(name, v)| cells(&path(&name.replace('_', " ")), v)).collect()
         }
         Value::Array(list) if list.is_empty() || list.len() > LONG => vec![],
         Value::Array(list) => {

@@ -20,7 +20,7 @@ pub(crate) enum Command {
     Eval(EvalArgs),
     /// Look into a trained model: maps, filters, loss surface, curvature, invariances
     Analyze(AnalyzeArgs),
-    /// Class probabilities of images (PNG, JPEG, .npy) by the best checkpoint of a run
+    /// What the best checkpoint of a run says of pictures, tables, texts or a series
     Predict(PredictArgs),
     /// The runs there are, side by side
     Runs(RunsArgs),

@@ -35,7 +35,7 @@ impl LayerOutput {
 /// Runs `x` through `model`, without a graph, and hands what each of its layers puts out to `see`, in the order in
 /// which they run, whatever the model is made of. A layer is a module without modules inside it; what a `forward`
 /// computes between layers, such as the activations of a residual net, counts as one too, except for views of elements
-/// that were there already. Returns the model's output.
+/// that were there already, and what is put around them. Returns the model's output.
 ///
 /// # Panics
 /// Where a layer panics.
@@ -83,7 +83,7 @@ impl<F: FnMut(&LayerOutput)> Watcher<F> {
         }
         let kind = match kind {
             Some(kind) => (*kind).to_string(),
-            None if VIEWS.contains(&done.op) => return self.close(),
+            None if VIEWS.contains(&done.op) || done.op == "pad" => return self.close(),
             None => done.op.to_string(),
         };
         self.close();
@@ -249,6 +249,7 @@ pub fn layer_times<M: Module + ?Sized>(profile: &Profile, model: &M) -> LayerTim
 mod tests {
     use super::*;
     use crate::{Dropout, Linear, MaxPool2d, Sequential, sequential};
+    use gradus_tensor::PadMode;
 
     #[derive(Module)]
     struct Block {
@@ -310,7 +311,8 @@ mod tests {
         impl Forward for Twice {
             fn forward(&self, x: &Tensor) -> Tensor {
                 let x = self.pool.forward(&(x * 2.0));
-                self.pool.forward(&x.flatten(1, -1).reshape([1, 1, 2, 2])) // (1, 1, 2, 2) -> (1, 4) -> (1, 1, 2, 2)
+                let x = x.flatten(1, -1).reshape([1, 1, 2, 2]); // (1, 1, 2, 2) -> (1, 4) -> (1, 1, 2, 2)
+                self.pool.forward(&x.pad(&[(1, 1), (1, 1)], PadMode::Constant(0.0)).narrow(2, 1, 2).narrow(3, 1, 2))
             }
         }
         let x = Tensor::from_vec((0..16).map(|i| i as f32).collect(), [1, 1, 4, 4]);

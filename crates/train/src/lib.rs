@@ -35,6 +35,7 @@ mod tensorboard;
 mod trainer;
 mod transfer;
 mod watchers;
+mod word_vectors;
 
 pub use adversarial::{Adversary, Attack, Robustness, RobustnessReport, robustness};
 pub use callback::{Batch, Callback, Flow, Progress};
@@ -65,3 +66,4 @@ pub use tensorboard::{Event, event_file};
 pub use trainer::{Trainer, evaluate, test, test_numbers};
 pub use transfer::init_from;
 pub use watchers::{Checkpoints, Interrupt, MetricsLog, NanGuard, Report, best_epoch};
+pub use word_vectors::WordVectors;

@@ -20,6 +20,7 @@ use crate::recipe::Recipe;
 use crate::report;
 use crate::run_dir::RunDir;
 use crate::snapshot::Snapshot;
+use crate::sources;
 use crate::trainer::{self, Trainer};
 use crate::transfer;
 use crate::watchers::{BEST, Checkpoints, Interrupt, LAST, MetricsLog, NanGuard, Report, best_epoch};
@@ -108,7 +109,7 @@ pub struct Watch {
 /// Unreadable data, an unwritable directory, a loss that is no number.
 pub fn train(recipe: &Recipe, out: &Path, watch: Watch) -> Result<Summary> {
     // What is wrong with the data or the model is said before there is a directory.
-    let prepared = Prepared::new(recipe)?;
+    let prepared = Prepared::new(recipe, true)?;
     let dir = RunDir::create(out, &recipe.name)?;
     dir.write(CONFIG, prepared.recipe.to_toml())?;
     prepared.carry_out(dir, None, watch)
@@ -162,8 +163,8 @@ pub fn resume(path: &Path, data: Option<&Path>, watch: Watch) -> Result<Summary>
         eprintln!("the run {} is finished already", dir.path().display());
         return Ok(summary);
     }
-    let prepared = Prepared::new(&recipe)?;
     let last = dir.file(LAST);
+    let prepared = Prepared::new(&recipe, !last.exists())?;
     // A run that was killed before its first checkpoint begins anew.
     let snapshot = match last.exists() {
         false => None,
@@ -190,7 +191,8 @@ struct Prepared {
 }
 
 impl Prepared {
-    fn new(recipe: &Recipe) -> Result<Prepared> {
+    /// `fresh` says that the weights do not come from a checkpoint of the same run.
+    fn new(recipe: &Recipe, fresh: bool) -> Result<Prepared> {
         let start = Instant::now();
         let splits = datasets::load(recipe)?;
         let model = fitted(&recipe.model, &splits.preprocess.shape, splits.outputs()?).map_err(TrainError::Recipe)?;
@@ -198,6 +200,9 @@ impl Prepared {
         check_extra(&recipe, &splits.preprocess.shape)?;
         gradus_tensor::manual_seed(recipe.seed);
         let model = gradus_models::build(&recipe.model).map_err(|e| TrainError::Recipe(e.to_string()))?;
+        if fresh {
+            sources::text::begin(&recipe, &splits.encoding, &*model)?;
+        }
         if !recipe.training.init_from.is_empty() {
             transfer::init_from(&*model, Path::new(&recipe.training.init_from), &recipe.training.new_layers)?;
         }
@@ -381,7 +386,7 @@ impl Prepared {
 /// # Errors
 /// Unreadable data, layers that the model lacks.
 pub fn find_lr(recipe: &Recipe) -> Result<LrSweep> {
-    let prepared = Prepared::new(recipe)?;
+    let prepared = Prepared::new(recipe, true)?;
     let finder = FindLr::new(SWEEP, SWEEP_STEPS);
     let sweep = finder.sweep.clone();
     let steps_per_epoch = prepared.splits.train.num_batches().div_ceil(recipe.training.accumulate).max(1);
@@ -409,7 +414,14 @@ fn measure(model: &dyn Forward, card: &Card, test: &Loader) -> Result<Evaluation
     let loss = card.recipe.loss;
     if let Some(target) = &card.target {
         let (seen, numbers) = trainer::test_numbers(model, loss, test, target)?;
-        return Ok(Evaluation::Numbers(MeasuredNumbers { loss: seen.loss(), numbers, target: target.name.clone() }));
+        // Steps beyond the next would lie between each other.
+        let in_time = card.recipe.data.series.as_ref().is_some_and(|series| series.horizon == 1);
+        return Ok(Evaluation::Numbers(MeasuredNumbers {
+            loss: seen.loss(),
+            numbers,
+            target: target.name.clone(),
+            in_time,
+        }));
     }
     if card.recipe.data.has_masks() {
         let mut measuring = Measuring::new(card.classes.len());
@@ -554,11 +566,36 @@ impl Trained {
 }
 
 fn expect_architecture(path: &Path, found: &Architecture, expected: &Architecture) -> Result<()> {
-    if found == expected {
+    // A field that came into a model after the checkpoint was written has its default there.
+    let whole = |given: &Architecture| {
+        let defaults = gradus_models::find(&given.name).map(|row| row.default_architecture().config);
+        let mut config = defaults.unwrap_or_default();
+        config.extend(given.config.clone());
+        config
+    };
+    if found.name == expected.name && whole(found) == whole(expected) {
         return Ok(());
     }
     Err(TrainError::Checkpoint {
         path: path.to_path_buf(),
         reason: format!("it holds another architecture, {found}; the run's {CONFIG} says {expected}"),
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_option_that_a_checkpoint_is_too_old_to_know_has_its_default_there() {
+        let now = gradus_models::find("digits-cnn").unwrap().default_architecture();
+        let mut old = now.clone();
+        old.config.remove("dropout");
+        let path = Path::new("last.safetensors");
+        assert!(expect_architecture(path, &old, &now).is_ok());
+        old.config.insert("hidden".into(), 7.into());
+        assert!(expect_architecture(path, &old, &now).unwrap_err().to_string().contains("another architecture"));
+        let other = Architecture { name: "lenet5".into(), ..now.clone() };
+        assert!(expect_architecture(path, &other, &now).is_err());
+    }
 }

@@ -109,6 +109,9 @@ fn models_of_numbers_texts_and_masks_are_looked_into_by_what_fits_them() {
     );
     place.run(&["train", "plane.toml", "--data", "t", "--json"]).json();
     assert_eq!(keys("plane-001", &["--what", "boundary,pca"]), ["boundary", "pca"]);
+    let curvature = place.run(&["analyze", "plane-001", "--what", "hessian", "--json"]).json();
+    assert!(curvature["hessian"]["numbers"]["condition_number"].as_f64().is_none_or(|c| c > 1.0), "{curvature}");
+    assert_eq!(curvature["hessian"]["numbers"]["weights"], 22);
     let found = place.run(&["analyze", "plane-001", "--what", "boundary", "--json"]).json();
     let codes = found["boundary"]["numbers"].as_array().unwrap();
     assert_eq!((codes.len(), &codes[3]["code"]), (16, &"0011".into()));

@@ -413,6 +413,11 @@ fn a_time_series_is_foretold_from_its_past() {
     for (value, truth) in said["predictions"][0]["values"].as_array().unwrap().iter().zip([next(300.0), next(301.0)]) {
         assert!((number(value) - truth).abs() < 2.0, "{said}");
     }
+    // One step ahead is drawn over time, as it is.
+    let drawn = |run: &str| fs::read_to_string(place.path(&format!("runs/{run}/numbers.svg"))).unwrap();
+    assert!(drawn("waves-001").contains("in the order of the truth"));
+    place.train("waves.toml", "s", &["--json", "--set", "data.series.horizon=1", "--epochs", "1"]).json();
+    assert!(drawn("waves-002").contains("in the order of time") && !drawn("waves-002").contains("NaN"));
     place.train("waves.toml", "s", &["--set", "data.series.window=40"]).fails(1, &["24 steps", "window of 40"]);
     place.train("waves.toml", "s", &["--set", "loss=cross-entropy"]).fails(2, &["use mse, l1 or huber"]);
 }
@@ -432,6 +437,33 @@ fn texts_are_learnt_as_bags_of_words_with_the_vocabulary_of_the_checkpoint() {
     place.train("words.toml", "x", &odd).fails(1, &["odd.tsv: line 2, column `label`: found `ugly`"]);
     place.train("words.toml", "x", &["--set", "data.text.text=[\"words\"]"]).fails(1, &["no column `words`"]);
     place.run(&["predict", "words-001", "new.txt", "--resize"]).fails(1, &["for pictures"]);
+}
+
+#[test]
+fn word_vectors_learnt_apart_know_words_that_no_class_was_given_for() {
+    let place = Place::new();
+    place.write_texts();
+    let groups = [["fine", "lovely", "bright", "superb", "charming"], ["dull", "grim", "awful", "dire", "bleak"]];
+    let text =
+        |i: usize| (0..5).map(|j| groups[i % 2][(i / 2 * 3 + j * j * (i % 7) + j) % 5]).collect::<Vec<_>>().join(" ");
+    place.write("x/more.tsv", &("sentence\n".to_string() + &(0..300).map(|i| text(i) + "\n").collect::<String>()));
+    place.write("new.txt", "superb charming\ndire bleak\n");
+    let said = |run: &str| -> Vec<f64> {
+        let found = place.run(&["predict", run, "new.txt", "--json"]).json();
+        (0..2).map(|i| number(&found["predictions"][i]["probabilities"]["good"])).collect()
+    };
+    place.train("words.toml", "x", &["--json"]).json();
+    let plain = said("words-001");
+    assert!((plain[0] - plain[1]).abs() < 1e-6, "both are unknown words alone: {plain:?}");
+    let settings = ["--json", "--set", "data.text.vectors=more.tsv", "--set", "data.text.vectors_epochs=60"];
+    let ran = place.train("words.toml", "x", &settings);
+    assert_eq!(number(&ran.json()["test_accuracy"]), 1.0);
+    assert!(ran.stderr.contains("learning 8 numbers for each of"), "{}", ran.stderr);
+    let found = said("words-002");
+    assert!(found[0] > 0.6 && found[1] < 0.4, "{found:?}");
+    let shallow = ["--set", "data.text.vectors=more.tsv", "--set", "model.hidden=[]"];
+    place.train("words.toml", "x", &shallow).fails(2, &["`data.text.vectors`", "a hidden layer"]);
+    place.train("words.toml", "x", &["--set", "data.text.vectors=absent.tsv"]).fails(1, &["absent.tsv"]);
 }
 
 #[test]

@@ -296,9 +296,15 @@ fn over_depth(rows: &[LayerStatistics], title: &str) -> String {
     )
 }
 
+/// The layers that have dead units at some time.
 fn dead_units(rows: &[LayerStatistics], title: &str) -> String {
-    let all = lines(rows, Quantity::Activation, |r| r.dead);
-    chart(&format!("Dead units, {title}"), "share of units that are 0 for every example", ["step", "share"], all)
+    let mut some = lines(rows, Quantity::Activation, |r| r.dead);
+    some.retain(|(_, points)| points.iter().any(|(_, dead)| *dead > 0.0));
+    let subtitle = match some.is_empty() {
+        true => "no unit of any layer is 0 for every example",
+        false => "share of units that are 0 for every example, of the layers that have such",
+    };
+    chart(&format!("Dead units, {title}"), subtitle, ["step", "share"], some)
 }
 
 #[cfg(test)]
@@ -353,6 +359,16 @@ mod tests {
         assert_eq!(rows[2], ("1 ReLU", 4, 1.0, 0.5, 0.5));
         assert_eq!(rows.len(), 3);
         assert!((found[0].std - 4.75f64.sqrt()).abs() < 1e-12 && (found[1].std - 1.5f64.sqrt()).abs() < 1e-12);
+    }
+
+    #[test]
+    fn layers_with_dead_units_alone_are_drawn_and_their_absence_is_said() {
+        let net = sequential![Linear::new(2, 4), ReLU];
+        set(&net.parameters()[1], &Tensor::from_slice(&[-1e6f32, 1e6, 1e6, 1e6], [4]));
+        let rows = activation_statistics(&net, &Tensor::randn([8, 2]), 0);
+        let svg = dead_units(&rows, "x");
+        assert!(svg.contains("1 ReLU") && !svg.contains("0 Linear") && svg.contains("of the layers that have such"));
+        assert!(dead_units(&rows[..1], "x").contains("no unit of any layer"));
     }
 
     #[test]
@@ -421,7 +437,7 @@ mod tests {
             ("dead.svg", "share"),
         ] {
             let svg = std::fs::read_to_string(dir.file(name)).unwrap();
-            assert!(svg.contains(word) && svg.contains("<polyline"), "{name}");
+            assert!(svg.contains(word) && svg.contains("</svg>"), "{name}");
         }
     }
 }

@@ -20,6 +20,8 @@ const BATCH: usize = 256;
 const SHOWN: usize = 8;
 /// Neighbours of the trustworthiness of a map.
 const NEIGHBOURS: usize = 12;
+/// Weights of a problem that is small enough for the whole Hessian.
+const SMALL: usize = 300;
 /// Low frequencies end here, as a part of the highest.
 const CUTOFF: f64 = 0.25;
 
@@ -456,7 +458,11 @@ impl<'a> Study<'a> {
             self.trained.model.parameters().into_iter().filter(Tensor::requires_grad).collect();
         let hessian = Hessian::new(&self.batch_loss(&self.batch()), &parameters);
         let ends = hessian.extremes(self.seed);
-        let numbers = json!({ "highest": ends.highest, "lowest": ends.lowest, "weights": hessian.size() });
+        let mut numbers = json!({ "highest": ends.highest, "lowest": ends.lowest, "weights": hessian.size() });
+        // Of a small problem the whole matrix is written down.
+        if hessian.size() <= SMALL {
+            numbers["condition_number"] = json!(hessian.condition_number());
+        }
         Ok(Findings { numbers, pictures: vec![] })
     }
 
