@@ -3,8 +3,8 @@
 use crate::args::AnalyzeArgs;
 use crate::commands::{open, print, print_json};
 use crate::table::table;
+use gradus_train::Result;
 use gradus_train::analysis::{ANALYSES, Study, find_analyses};
-use gradus_train::{EvaluateOptions, Evaluation, Result, TrainError};
 use serde_json::{Map, Value, json};
 use std::process::ExitCode;
 
@@ -16,20 +16,17 @@ pub(crate) fn analyze(args: &AnalyzeArgs) -> Result<ExitCode> {
         return Ok(ExitCode::SUCCESS);
     };
     let trained = open(run)?;
-    let options = EvaluateOptions { data: args.data.clone(), ..EvaluateOptions::default() };
-    let Evaluation::Classes(measured) = trained.evaluate(&options)? else {
-        return Err(TrainError::Input(format!(
-            "{} does not tell classes of inputs apart, which an analysis needs",
-            run.display()
-        )));
-    };
     let dir = match (&args.out, trained.checkpoint.parent()) {
         (Some(dir), _) => dir.clone(),
         (None, parent) => parent.unwrap_or_else(|| std::path::Path::new(".")).join("analysis"),
     };
-    let study = Study::new(&trained, &measured, args.examples, args.seed.into())?;
+    let study = Study::new(&trained, args.data.as_deref(), args.examples, args.seed.into())?;
     let mut object = Map::new();
     for analysis in wanted {
+        // Of all that there are, those that this model has nothing for are left out.
+        if args.what.is_empty() && study.fits(analysis).is_err() {
+            continue;
+        }
         let (numbers, pictures) = study.run(analysis, &dir)?;
         if args.json {
             object.insert(analysis.name.into(), json!({ "numbers": numbers, "pictures": pictures }));
@@ -73,7 +70,9 @@ fn cells(within: &str, value: &Value) -> Vec<(String, String)> {
     match value {
         Value::Object(fields) => {
             let path = |name: &str| if within.is_empty() { name.to_string() } else { format!("{within} {name}") };
-            fields.iter().flat_map(|(name, v)| cells(&path(&name.replace('_', " ")), v)).collect()
+            // Names come before numbers.
+            let (names, rest): (Vec<_>, Vec<_>) = fields.iter().partition(|(_, v)| v.is_string());
+            names.into_iter().chain(rest).flat_map(|(name, v)| cells(&path(&name.replace('_', " ")), v)).collect()
         }
         Value::Array(list) if list.is_empty() || list.len() > LONG => vec![],
         Value::Array(list) => {

@@ -20,7 +20,7 @@ pub(crate) enum Command {
     Eval(EvalArgs),
     /// Look into a trained model: maps, filters, loss surface, curvature, invariances
     Analyze(AnalyzeArgs),
-    /// Class probabilities of images (PNG, JPEG, .npy) by the best checkpoint of a run
+    /// What the best checkpoint of a run says of pictures, tables, texts or a series
     Predict(PredictArgs),
     /// The runs there are, side by side
     Runs(RunsArgs),
@@ -28,7 +28,7 @@ pub(crate) enum Command {
     Summary(SummaryArgs),
     /// The recipes, models and data sets there are
     List(ListArgs),
-    /// Download a data set, or look at a directory of pictures
+    /// Download a data set, or look at pictures, tables and texts
     Data(DataArgs),
     /// Time training steps and inference of some nets on this machine
     Bench(BenchArgs),
@@ -254,7 +254,7 @@ pub(crate) struct DataArgs {
 pub(crate) enum DataCommand {
     /// Download a data set; a download that broke off goes on where it stopped
     Get(GetArgs),
-    /// Counts, balance, mean and deviation, sizes, equal and broken pictures of a directory
+    /// What pictures of a directory, the columns of a table or the lines of a text are like, and what is odd
     Stats(StatsArgs),
 }
 
@@ -272,7 +272,7 @@ pub(crate) struct GetArgs {
 
 #[derive(Debug, Args)]
 pub(crate) struct StatsArgs {
-    /// A directory of pictures, or of one directory a class
+    /// A directory of pictures, or of one directory a class; a table (CSV, TSV); or a text
     pub(crate) dir: PathBuf,
     /// Save a sheet of small pictures, a row for each class, in this PNG file
     #[arg(long, value_name = "FILE")]

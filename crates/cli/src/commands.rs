@@ -6,7 +6,7 @@ use crate::table::table;
 use gradus_train::metrics::{Average, ClassRow};
 use gradus_train::{
     Choice, EvaluateOptions, Evaluation, Fit, Measured, MeasuredNumbers, MeasuredPixels, Prediction, Recipe, Result,
-    Robustness, TrainError, Trained, did_you_mean, predict_files, run::Summary, run::Watch,
+    Robustness, TrainError, Trained, compact, did_you_mean, predict_files, run::Summary, run::Watch,
 };
 use serde_json::{Value, json};
 use std::io::Write;
@@ -95,7 +95,7 @@ fn closing(s: &Summary) -> String {
             s.test_miou.unwrap_or(f64::NAN),
             100.0 * s.test_accuracy.unwrap_or(f64::NAN)
         ),
-        Some(e) => format!("test MSE {:.6}, MAE {:.6}, R2 {:.4}", e.mse, e.mae, e.r2),
+        Some(e) => format!("test MSE {}, MAE {}, R2 {:.4}", compact(e.mse), compact(e.mae), e.r2),
         None => format!("test accuracy {:.2} %", 100.0 * s.test_accuracy.unwrap_or(f64::NAN)),
     };
     // A wait that does not show is no news.
@@ -198,10 +198,10 @@ fn eval_numbers(args: &EvalArgs, trained: &Trained, measured: &MeasuredNumbers, 
     let text = || {
         let s = measured.numbers.scores();
         format!(
-            "test of `{}`: MSE {:.6}, MAE {:.6}, R2 {:.4} (loss {:.4}, {} examples)\n",
+            "test of `{}`: MSE {}, MAE {}, R2 {:.4} (loss {:.4}, {} examples)\n",
             measured.target,
-            s.mse,
-            s.mae,
+            compact(s.mse),
+            compact(s.mae),
             s.r2,
             measured.loss,
             measured.numbers.examples()

@@ -1,10 +1,14 @@
-//! `gradus data`: downloading data sets and looking at directories of pictures.
+//! `gradus data`: downloading data sets and looking at directories of pictures, tables and texts.
 
 use crate::args::{DataArgs, DataCommand, GetArgs, StatsArgs};
 use crate::commands::{print, print_json};
 use crate::table::{table, thousands};
-use gradus_data::{DOWNLOADS, Download, FolderStats, contact_sheet, folder_stats, write_shapes};
-use gradus_train::{Result, TrainError, did_you_mean};
+use gradus_data::text::{TextStats, read_text};
+use gradus_data::{
+    ColumnStats, DOWNLOADS, Download, FolderStats, Table, TableStats, contact_sheet, describe_texts, folder_stats,
+    write_shapes,
+};
+use gradus_train::{Result, TrainError, compact, did_you_mean};
 use indicatif::{ProgressBar, ProgressStyle};
 use serde_json::{Value, json};
 use sha2::{Digest, Sha256};
@@ -179,6 +183,9 @@ fn unpack(archive: &Path, dir: &Path) -> Result<()> {
 }
 
 fn stats(args: &StatsArgs) -> Result<ExitCode> {
+    if args.dir.is_file() {
+        return file_stats(args);
+    }
     let workers = std::thread::available_parallelism().map_or(1, usize::from);
     let stats = folder_stats(&args.dir, workers)?;
     if let Some(path) = &args.sheet {
@@ -194,6 +201,73 @@ fn stats(args: &StatsArgs) -> Result<ExitCode> {
         print(&shown(&stats));
     }
     Ok(ExitCode::SUCCESS)
+}
+
+/// `gradus data stats` of a table, or of a text whose lines are its texts.
+fn file_stats(args: &StatsArgs) -> Result<ExitCode> {
+    if args.sheet.is_some() {
+        return Err(TrainError::Input(format!("`{}` has no pictures for --sheet", args.dir.display())));
+    }
+    let table =
+        ["csv", "tsv", "parquet"].iter().any(|e| args.dir.extension().is_some_and(|x| x.eq_ignore_ascii_case(e)));
+    let (mut value, text) = match table {
+        true => {
+            let stats = TableStats::of(&Table::open(&args.dir)?)?;
+            (serde_json::to_value(&stats), shown_table(&stats))
+        }
+        false => {
+            let text = read_text(&args.dir)?;
+            let stats = describe_texts(&text.lines().collect::<Vec<_>>());
+            (serde_json::to_value(&stats), shown_texts("lines", &stats))
+        }
+    };
+    if let (true, Ok(value)) = (args.json, &mut value) {
+        value["file"] = json!(args.dir);
+        print_json(value);
+    } else {
+        print(&text);
+    }
+    Ok(ExitCode::SUCCESS)
+}
+
+fn shown_texts(what: &str, s: &TextStats) -> String {
+    format!(
+        "{} {what}: {} equal to an earlier one, {} empty; {} tokens, {} different; {} to {} a text (median {}); \
+         {:.2} % of the tokens are beyond the 5,000 most frequent\n",
+        thousands(s.texts),
+        thousands(s.duplicates),
+        thousands(s.empty),
+        thousands(s.tokens),
+        thousands(s.distinct),
+        s.lengths[0],
+        s.lengths[2],
+        s.lengths[1],
+        100.0 * s.unknown
+    )
+}
+
+fn shown_table(s: &TableStats) -> String {
+    let cut = |value: &str| match value.char_indices().nth(20) {
+        Some((at, _)) => format!("{}...", &value[..at]),
+        None => value.to_string(),
+    };
+    let row = |c: &ColumnStats| {
+        let numbers =
+            c.numbers.map_or([const { String::new() }; 5], |n| [n.mean, n.std, n.min, n.median, n.max].map(compact));
+        // The values of numbers are told by their range.
+        let common = if c.numbers.is_some() { &[][..] } else { &c.common[..] };
+        let common = common.iter().take(3).map(|(value, n)| format!("{} ({})", cut(value), thousands(*n)));
+        let head = [c.name.clone(), thousands(c.empty), thousands(c.distinct)];
+        head.into_iter().chain(numbers).chain([common.collect::<Vec<_>>().join(", ")]).collect()
+    };
+    let rows: Vec<Vec<String>> = s.columns.iter().map(row).collect();
+    let header = ["column", "empty", "different", "mean", "deviation", "least", "median", "most", "most frequent"];
+    let mut out = table(&header, &rows, &[1, 2, 3, 4, 5, 6, 7]);
+    out += &format!("\n{} rows, {} of them equal to an earlier one\n", thousands(s.rows), thousands(s.duplicates));
+    for c in &s.columns {
+        out += &c.texts.as_ref().map_or_else(String::new, |t| format!("{}: {}", c.name, shown_texts("texts", t)));
+    }
+    out
 }
 
 fn shown(s: &FolderStats) -> String {

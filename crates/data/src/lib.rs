@@ -43,6 +43,7 @@ mod shapes;
 mod split;
 mod stats;
 mod table;
+mod table_stats;
 pub mod text;
 pub mod transforms;
 
@@ -68,3 +69,4 @@ pub use shapes::{shapes, write_shapes};
 pub use split::{random_split, split_by_list, stratified_split};
 pub use stats::{FolderStats, Spread, contact_sheet, folder_stats};
 pub use table::{MissingCells, Table};
+pub use table_stats::{ColumnStats, NumberStats, TableStats, describe as describe_texts};

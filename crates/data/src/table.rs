@@ -53,7 +53,7 @@ pub struct Table {
 /// Cells that hold nothing, whatever their case.
 const EMPTY: [&str; 5] = ["", "na", "n/a", "nan", "null"];
 
-fn is_empty(cell: &str) -> bool {
+pub(crate) fn is_empty(cell: &str) -> bool {
     EMPTY.contains(&cell.trim().to_ascii_lowercase().as_str())
 }
 

@@ -112,7 +112,7 @@ const GROUPS: &[Group] = &[
         heading: "Practice",
         letter: 'I',
         numbers: 1..=14,
-        later: &[14],
+        later: &[],
         rows: &[coverage::evaluation::practice::ROWS],
     },
     Group {

@@ -3,10 +3,6 @@
 use gradus_tensor::Tensor;
 use std::collections::HashMap;
 
-/// Operations whose result is another view of the elements that are there.
-pub(crate) const VIEWS: &[&str] =
-    &["view", "transpose", "permute", "squeeze", "unsqueeze", "expand", "slice", "unfold"];
-
 /// A tensor of the graph: a leaf or the result of an operation.
 #[derive(Debug, PartialEq, Eq)]
 pub(crate) struct Vertex {

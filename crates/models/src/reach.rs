@@ -1,7 +1,8 @@
 //! Receptive fields, from the input forwards.
 
-use crate::graph::{VIEWS, Vertex};
+use crate::graph::Vertex;
 use crate::window::Window;
+use gradus_tensor::autograd::VIEWS;
 
 /// What an element of a result sees of the input, down and across, in pixels.
 #[derive(Clone, Copy, Debug, PartialEq)]

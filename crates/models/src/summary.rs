@@ -1,9 +1,10 @@
 //! What a model's layers are, what they put out and what they cost.
 
-use crate::graph::{VIEWS, Vertex, vertices};
+use crate::graph::{Vertex, vertices};
 use crate::reach::Reach;
 use crate::window::windows;
 use gradus_nn::Forward;
+use gradus_tensor::autograd::VIEWS;
 use gradus_tensor::{Shape, Tensor};
 use std::collections::{HashMap, HashSet};
 

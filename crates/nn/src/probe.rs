@@ -1,20 +1,111 @@
 //! Looking into a model: what its layers put out, and how long they take.
 
-use crate::Sequential;
 use crate::module::{Forward, Module};
+use gradus_tensor::autograd::{Traced, VIEWS, observe};
 use gradus_tensor::profiler::{LayerStats, Profile, columns};
 use gradus_tensor::{DType, Tensor, no_grad};
+use std::cell::RefCell;
+use std::collections::{HashMap, HashSet};
 use std::fmt;
 use std::ops::Deref;
+use std::rc::Rc;
 use std::time::Duration;
+
+/// What one call of a layer put out, or an operation between layers.
+#[derive(Clone, Debug)]
+pub struct LayerOutput {
+    /// The path of the layer, or of the module whose `forward` runs the operation; empty for the model itself.
+    pub path: String,
+    /// The layer's type, or the operation.
+    pub kind: String,
+    /// 1, or more for a layer that runs again and for further operations of its kind in the same place.
+    pub call: usize,
+    /// What it put out, outside any graph.
+    pub output: Tensor,
+}
+
+impl LayerOutput {
+    /// Path, kind and, from the second call on, its number: `layer1.0 relu (2)`.
+    pub fn name(&self) -> String {
+        let name = format!("{} {}", self.path, self.kind);
+        if self.call > 1 { format!("{} ({})", name.trim(), self.call) } else { name.trim().to_string() }
+    }
+}
+
+/// Runs `x` through `model`, without a graph, and hands what each of its layers puts out to `see`, in the order in
+/// which they run, whatever the model is made of. A layer is a module without modules inside it; what a `forward`
+/// computes between layers, such as the activations of a residual net, counts as one too, except for views of elements
+/// that were there already, and what is put around them. Returns the model's output.
+///
+/// # Panics
+/// Where a layer panics.
+///
+/// ```
+/// use gradus_nn::{Linear, ReLU, probe::layer_outputs, sequential};
+/// use gradus_tensor::Tensor;
+/// let model = sequential![Linear::new(4, 3), ReLU];
+/// layer_outputs(&model, &Tensor::ones([2, 4]), |layer| println!("{}: {}", layer.name(), layer.output.shape()));
+/// ```
+pub fn layer_outputs<M: Forward + ?Sized>(model: &M, x: &Tensor, see: impl FnMut(&LayerOutput) + 'static) -> Tensor {
+    let modules = model.named_modules(); // which also tells the layers their paths
+    let parents: HashSet<&str> = modules.iter().map(|(path, _)| path.rsplit_once('.').map_or("", |p| p.0)).collect();
+    let is_layer = |path: &str| if path.is_empty() { modules.len() == 1 } else { !parents.contains(path) };
+    let kinds = modules.iter().filter(|(path, _)| is_layer(path)).cloned().collect();
+    let watcher = Rc::new(RefCell::new(Watcher { kinds, calls: HashMap::new(), open: None, see }));
+    let into = watcher.clone();
+    let y = no_grad(|| observe(move |done, y| into.borrow_mut().operation(done, y), || model.forward(x)));
+    watcher.borrow_mut().close();
+    y
+}
+
+/// Puts the operations of a layer together: the last of those in a row is what the layer puts out.
+struct Watcher<F> {
+    /// The type of each layer, by path.
+    kinds: HashMap<String, &'static str>,
+    /// How often each pair of path and kind came.
+    calls: HashMap<(String, String), usize>,
+    open: Option<LayerOutput>,
+    see: F,
+}
+
+impl<F: FnMut(&LayerOutput)> Watcher<F> {
+    fn operation(&mut self, done: &Traced, y: &Tensor) {
+        if !y.dtype().is_float() {
+            return; // places of maxima, masks
+        }
+        let kind = self.kinds.get(&done.layer);
+        match &mut self.open {
+            Some(open) if kind.is_some() && open.path == done.layer => {
+                open.output = y.detach();
+                return;
+            }
+            _ => (),
+        }
+        let kind = match kind {
+            Some(kind) => (*kind).to_string(),
+            None if VIEWS.contains(&done.op) || done.op == "pad" => return self.close(),
+            None => done.op.to_string(),
+        };
+        self.close();
+        let call = self.calls.entry((done.layer.clone(), kind.clone())).or_default();
+        *call += 1;
+        self.open = Some(LayerOutput { path: done.layer.clone(), kind, call: *call, output: y.detach() });
+    }
+
+    fn close(&mut self) {
+        if let Some(output) = self.open.take() {
+            (self.see)(&output);
+        }
+    }
+}
 
 /// Statistics of what one layer puts out.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Activations {
-    /// The layer's name in the list.
+    /// The layer's name: [`LayerOutput::name`].
     pub name: String,
-    /// The layer's type.
-    pub kind: &'static str,
+    /// The layer's type, or the operation.
+    pub kind: String,
     /// Mean over all elements.
     pub mean: f64,
     /// Variance over all elements.
@@ -23,7 +114,7 @@ pub struct Activations {
     pub zeros: f64,
 }
 
-/// Runs `x` through the layers of `model`, without a graph, and describes the output of each.
+/// Runs `x` through the layers of `model`, without a graph, and describes what [`layer_outputs`] sees of each.
 ///
 /// # Panics
 /// Where a layer panics.
@@ -32,25 +123,23 @@ pub struct Activations {
 /// use gradus_nn::{Linear, ReLU, probe::activations, sequential};
 /// use gradus_tensor::Tensor;
 /// let found = activations(&sequential![Linear::new(64, 64), ReLU], &Tensor::randn([32, 64]));
-/// assert_eq!((found[1].name.as_str(), found[1].kind), ("1", "ReLU"));
+/// assert_eq!((found[1].name.as_str(), found[1].kind.as_str()), ("1 ReLU", "ReLU"));
 /// assert!(found[1].zeros > 0.3 && found[1].variance < found[0].variance);
 /// ```
-pub fn activations(model: &Sequential, x: &Tensor) -> Vec<Activations> {
-    no_grad(|| {
-        let mut x = x.clone();
-        let layer = |(name, layer): (&str, &dyn Forward)| {
-            x = layer.forward(&x);
-            let y = x.to_dtype(DType::F64);
-            Activations {
-                name: name.to_string(),
-                kind: layer.named_modules().first().map_or("", |(_, kind)| *kind),
-                mean: y.mean().item_f64(),
-                variance: y.var(0).item_f64(),
-                zeros: y.eq_scalar(0.0).to_dtype(DType::F64).mean().item_f64(),
-            }
-        };
-        model.iter().map(layer).collect()
-    })
+pub fn activations<M: Forward + ?Sized>(model: &M, x: &Tensor) -> Vec<Activations> {
+    let found = Rc::new(RefCell::new(Vec::new()));
+    let into = found.clone();
+    layer_outputs(model, x, move |layer| {
+        let y = layer.output.to_dtype(DType::F64);
+        into.borrow_mut().push(Activations {
+            name: layer.name(),
+            kind: layer.kind.clone(),
+            mean: y.mean().item_f64(),
+            variance: y.var(0).item_f64(),
+            zeros: y.eq_scalar(0.0).to_dtype(DType::F64).mean().item_f64(),
+        });
+    });
+    found.take()
 }
 
 /// What one module of a model took in a profile, with the modules inside it.
@@ -154,4 +243,85 @@ pub fn layer_times<M: Module + ?Sized>(profile: &Profile, model: &M) -> LayerTim
         })
     });
     LayerTimes(modules.collect())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::{Dropout, Linear, MaxPool2d, Sequential, sequential};
+    use gradus_tensor::PadMode;
+
+    #[derive(Module)]
+    struct Block {
+        a: Linear,
+        b: Linear,
+        dropout: Dropout,
+    }
+
+    impl Forward for Block {
+        fn forward(&self, x: &Tensor) -> Tensor {
+            let h = self.dropout.forward(&self.a.forward(x)).relu();
+            (self.b.forward(&h) + &h).relu()
+        }
+    }
+
+    fn weight(layer: &Linear, values: [f32; 4]) {
+        no_grad(|| layer.weight.copy_(&Tensor::from_slice(&values, [2, 2])));
+    }
+
+    /// Names and elements of what is seen.
+    fn seen(model: &dyn Forward, x: &Tensor) -> Vec<(String, Vec<f32>)> {
+        let found = Rc::new(RefCell::new(Vec::new()));
+        let into = found.clone();
+        let see = move |o: &LayerOutput| into.borrow_mut().push((o.name(), o.output.contiguous().to_vec()));
+        let y = layer_outputs(model, x, see);
+        assert!(!y.requires_grad());
+        found.take()
+    }
+
+    #[test]
+    fn layers_and_what_lies_between_them_are_seen_whatever_the_model_is_made_of() {
+        let block =
+            Block { a: Linear::new(2, 2).bias(false), b: Linear::new(2, 2).bias(false), dropout: Dropout::new(0.5) };
+        weight(&block.a, [1.0, 0.0, 0.0, -1.0]);
+        weight(&block.b, [0.0, 1.0, 1.0, 0.0]);
+        let x = Tensor::from_slice(&[1.0f32, 2.0, 3.0, -4.0], [2, 2]);
+        let want = |within: &str, outside: &str| {
+            [
+                (format!("{within}a Linear"), vec![1.0, -2.0, 3.0, 4.0]),
+                (format!("{outside}relu"), vec![1.0, 0.0, 3.0, 4.0]),
+                (format!("{within}b Linear"), vec![0.0, 1.0, 4.0, 3.0]),
+                (format!("{outside}add"), vec![1.0, 1.0, 7.0, 7.0]),
+                (format!("{outside}relu (2)"), vec![1.0, 1.0, 7.0, 7.0]),
+            ]
+        };
+        block.eval();
+        assert_eq!(seen(&block, &x), want("", ""));
+        let nested = sequential![sequential![block]];
+        nested.eval();
+        assert_eq!(seen(&nested, &x), want("0.0.", "0.0 "));
+    }
+
+    #[test]
+    fn a_layer_that_runs_twice_is_told_apart_and_views_and_places_are_left_out() {
+        #[derive(Module)]
+        struct Twice {
+            pool: MaxPool2d,
+        }
+        impl Forward for Twice {
+            fn forward(&self, x: &Tensor) -> Tensor {
+                let x = self.pool.forward(&(x * 2.0));
+                let x = x.flatten(1, -1).reshape([1, 1, 2, 2]); // (1, 1, 2, 2) -> (1, 4) -> (1, 1, 2, 2)
+                self.pool.forward(&x.pad(&[(1, 1), (1, 1)], PadMode::Constant(0.0)).narrow(2, 1, 2).narrow(3, 1, 2))
+            }
+        }
+        let x = Tensor::from_vec((0..16).map(|i| i as f32).collect(), [1, 1, 4, 4]);
+        let names: Vec<(String, Vec<f32>)> = seen(&Twice { pool: MaxPool2d::new(2) }, &x);
+        assert_eq!(names[1], ("pool MaxPool2d".to_string(), vec![10.0, 14.0, 26.0, 30.0]));
+        assert_eq!(names[2], ("pool MaxPool2d (2)".to_string(), vec![30.0]));
+        assert_eq!(names.len(), 3);
+        // A model that is one layer has no path, and an empty one no layers.
+        assert_eq!(seen(&MaxPool2d::new(4), &x), [("MaxPool2d".to_string(), vec![15.0])]);
+        assert!(seen(&Sequential::new(), &x).is_empty());
+    }
 }

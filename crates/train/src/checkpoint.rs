@@ -51,6 +51,19 @@ impl Preprocess {
         Normalize::new(&self.mean, &self.std)
     }
 
+    /// Whether an input is a picture.
+    pub fn is_picture(&self) -> bool {
+        self.shape.len() == 3
+    }
+
+    /// Inputs without the crops that a transform may make of each picture: the first of them.
+    ///
+    /// # Shapes
+    /// `inputs`: [N, ...] or [N, crops, ...]; result: [N, ...].
+    pub fn first_crop(&self, inputs: Tensor) -> Tensor {
+        if inputs.rank() == self.shape.len() + 2 { inputs.select(1, 0) } else { inputs }
+    }
+
     /// Inputs `[N, C, H, W]` as pixels in [0, 1] again.
     pub fn to_pixels(&self, inputs: &Tensor) -> Tensor {
         let channel = |v: &[f64]| Tensor::from_vec(v.iter().map(|&x| x as f32).collect(), [v.len(), 1, 1]);

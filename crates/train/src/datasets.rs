@@ -7,7 +7,8 @@ use crate::recipe::{DataConfig, Recipe, Scaling};
 use crate::sources::{self, Encoding, Parts, SOURCES, Stored, TargetScale, masks, pictures};
 use gradus_data::transforms::{Compose, CutMix, MixUp, ToTensor};
 use gradus_data::{
-    DATASETS, DataLoader, Dataset, DatasetInfo, Normalize, TensorDataset, find_dataset, random_split, stratified_split,
+    DATASETS, DataLoader, Dataset, DatasetInfo, IMAGENET_MEAN, IMAGENET_STD, Normalize, TensorDataset, find_dataset,
+    random_split, stratified_split,
 };
 use std::path::Path;
 use std::sync::Arc;
@@ -218,6 +219,13 @@ fn scaling(config: &DataConfig, info: &DatasetInfo, train: &TensorDataset) -> Re
     match config.normalize {
         Scaling::None => Ok(Normalize::new(&vec![0.0; channels], &vec![1.0; channels])),
         Scaling::Train => Ok(Normalize::of(train.inputs())),
+        Scaling::Mean => Ok(Normalize::new(Normalize::of(train.inputs()).mean(), &vec![1.0; channels])),
+        Scaling::Imagenet if channels == 3 => Ok(Normalize::new(&IMAGENET_MEAN, &IMAGENET_STD)),
+        Scaling::Imagenet => Err(pictures::not_in_colour(channels)),
+        Scaling::MeanImage => Err(TrainError::Recipe(format!(
+            "setting `data.normalize`: `mean-image` is for pictures in directories; use `mean` for `{}`",
+            info.name
+        ))),
         Scaling::Fixed if config.mean.len() == channels && config.std.len() == channels => {
             Ok(Normalize::new(&config.mean, &config.std))
         }
@@ -263,6 +271,18 @@ mod tests {
         assert!(differs(|s| &s.test) < 0.02 && differs(|s| &s.train) > 1.0);
         let epoch = |e| splits.train.epoch(e).next().unwrap().unwrap().0.to_vec::<f32>();
         assert!(epoch(1) == epoch(1) && epoch(1) != epoch(2));
+    }
+
+    #[test]
+    fn a_mean_alone_is_subtracted_and_what_fits_no_grey_pictures_is_refused() {
+        let load_with = |how: &str| load(&Recipe::load("digits", &[format!("data.normalize={how}")]).unwrap());
+        let train = inputs(&load_with("mean").unwrap().train);
+        let plain = inputs(&load_with("none").unwrap().train);
+        assert!(train.mean().item().abs() < 1e-5);
+        assert!((train.std(0).item() - plain.std(0).item()).abs() < 1e-5 && plain.mean().item() > 0.2);
+        let error = |how: &str| load_with(how).map(drop).unwrap_err().to_string();
+        assert!(error("imagenet").contains("3 channels, got 1"), "{}", error("imagenet"));
+        assert!(error("mean-image").contains("use `mean` for `digits`"), "{}", error("mean-image"));
     }
 
     #[test]

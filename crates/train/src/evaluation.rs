@@ -52,7 +52,7 @@ impl Measured {
 
     /// Whether the examples are pictures.
     pub fn has_pictures(&self) -> bool {
-        self.preprocess.shape.len() == 3
+        self.preprocess.is_picture()
     }
 
     /// Some examples as the model saw them, `[N, C, H, W]` of pictures: the first of the crops of each.
@@ -61,8 +61,7 @@ impl Measured {
     /// If one cannot be read.
     pub fn inputs(&self, indices: &[usize]) -> Result<Tensor> {
         let (x, _) = self.examples.get(indices, Draw::default())?;
-        // (N, crops, C, H, W) -> (N, C, H, W)
-        Ok(if x.rank() == self.preprocess.shape.len() + 2 { x.select(1, 0) } else { x })
+        Ok(self.preprocess.first_crop(x))
     }
 
     /// Everything as one JSON object.

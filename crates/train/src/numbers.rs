@@ -10,6 +10,25 @@ use std::path::{Path, PathBuf};
 /// Points of a picture at most.
 const SHOWN: usize = 400;
 
+/// A number by its six leading digits; very large and very small ones as powers of ten.
+///
+/// ```
+/// use gradus_train::compact;
+/// assert_eq!([0.0, 0.12345678, 45123.456, 52.0, 100.0].map(compact), ["0", "0.123457", "45123.5", "52", "100"]);
+/// assert_eq!([2519823423.1, -1e-7].map(compact), ["2.520e9", "-1.000e-7"]);
+/// ```
+pub fn compact(x: f64) -> String {
+    let size = x.abs();
+    match size {
+        0.0 => "0".into(),
+        _ if !(1e-4..1e7).contains(&size) => format!("{x:.3e}"),
+        _ => {
+            let text = format!("{x:.*}", (5 - size.log10().floor() as i32).max(0) as usize);
+            if text.contains('.') { text.trim_end_matches('0').trim_end_matches('.').into() } else { text }
+        }
+    }
+}
+
 /// The measurements of a model on test examples, in the unit of the target.
 pub struct MeasuredNumbers {
     /// Mean loss of an example.
@@ -18,6 +37,8 @@ pub struct MeasuredNumbers {
     pub numbers: Regression,
     /// What is foretold.
     pub target: String,
+    /// Whether the examples follow each other in time.
+    pub in_time: bool,
 }
 
 impl MeasuredNumbers {
@@ -34,18 +55,24 @@ impl MeasuredNumbers {
         })
     }
 
-    /// The truth and what was foretold, in the order of the truth (of some examples, evenly taken, if there are many).
+    /// The truth and what was foretold: the last examples of a time series; else in the order of the truth (some
+    /// examples, evenly taken, if there are many).
     pub fn svg(&self, title: &str) -> String {
         let n = &self.numbers;
         let mut pairs: Vec<(f64, f64)> = n.truth().iter().copied().zip(n.predicted().iter().copied()).collect();
-        pairs.sort_by(|a, b| a.0.total_cmp(&b.0));
-        let pairs: Vec<(f64, f64)> = pairs.iter().step_by(pairs.len().div_ceil(SHOWN).max(1)).copied().collect();
-        let line = |of: fn(&(f64, f64)) -> f64| pairs.iter().enumerate().map(|(i, p)| (i as f64, of(p))).collect();
+        let first = if self.in_time { pairs.len().saturating_sub(SHOWN) } else { 0 };
+        if !self.in_time {
+            pairs.sort_by(|a, b| a.0.total_cmp(&b.0));
+            pairs = pairs.iter().step_by(pairs.len().div_ceil(SHOWN).max(1)).copied().collect();
+        }
+        let line =
+            |of: fn(&(f64, f64)) -> f64| pairs.iter().enumerate().skip(first).map(|(i, p)| (i as f64, of(p))).collect();
         let scores = n.scores();
+        let order = if self.in_time { "in the order of time" } else { "examples in the order of the truth" };
         Lines {
             title: &format!("{title}: {}", self.target),
-            subtitle: &format!("MAE {:.6}, R2 {:.4}; examples in the order of the truth", scores.mae, scores.r2),
-            axes: ["example", &self.target],
+            subtitle: &format!("MAE {}, R2 {:.4}; {order}", compact(scores.mae), scores.r2),
+            axes: [if self.in_time { "step" } else { "example" }, &self.target],
             series: vec![("foretold".into(), line(|p| p.1)), ("truth".into(), line(|p| p.0))],
             ends: None,
             log_x: false,

@@ -219,6 +219,12 @@ pub enum Scaling {
     Train,
     /// Given in the recipe.
     Fixed,
+    /// Those of ImageNet's three channels, as nets that were trained there expect.
+    Imagenet,
+    /// The mean of each channel alone, measured on the training part; the deviation stays.
+    Mean,
+    /// The mean picture of the training part, pixel by pixel; the deviation stays.
+    MeanImage,
     /// Pixels stay in [0, 1].
     None,
 }

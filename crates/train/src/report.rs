@@ -1,6 +1,7 @@
 //! The report of a run: one HTML file that needs nothing beside it.
 
 use crate::metrics::EpochMetrics;
+use crate::numbers::compact;
 use crate::plots::escape;
 use crate::run::Summary;
 use std::fmt::Write;
@@ -51,7 +52,9 @@ impl Report<'_> {
                         format!("{:.4}, pixel accuracy {}", s.test_miou.unwrap_or(f64::NAN), share(s.test_accuracy)),
                     ),
                     None => ("test accuracy", share(s.test_accuracy)),
-                    Some(e) => ("test errors", format!("MSE {:.6}, MAE {:.6}, R2 {:.4}", e.mse, e.mae, e.r2)),
+                    Some(e) => {
+                        ("test errors", format!("MSE {}, MAE {}, R2 {:.4}", compact(e.mse), compact(e.mae), e.r2))
+                    }
                 },
                 ("test loss", s.test_loss.map_or_else(|| "-".into(), |x| format!("{x:.4}"))),
                 match s.test_errors {
@@ -108,7 +111,7 @@ impl Report<'_> {
         for m in self.history {
             let class = if Some(m.epoch) == self.summary.best_epoch { " class=\"best\"" } else { "" };
             let measured = match m.val_errors {
-                Some(e) => [format!("{:.4}", m.val_loss), format!("{:.4}", e.mae), format!("{:.4}", e.r2)],
+                Some(e) => [format!("{:.4}", m.val_loss), compact(e.mae), format!("{:.4}", e.r2)],
                 None if miou => {
                     let iou = format!("{:.4}", m.val_miou.unwrap_or(f64::NAN));
                     [share(m.train_accuracy), format!("{:.4}", m.val_loss), iou]

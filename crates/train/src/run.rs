@@ -20,13 +20,15 @@ use crate::recipe::Recipe;
 use crate::report;
 use crate::run_dir::RunDir;
 use crate::snapshot::Snapshot;
+use crate::sources;
 use crate::trainer::{self, Trainer};
 use crate::transfer;
 use crate::watchers::{BEST, Checkpoints, Interrupt, LAST, MetricsLog, NanGuard, Report, best_epoch};
-use gradus_data::Dataset;
+use gradus_data::{Dataset, Draw};
 use gradus_models::{Architecture, Extra, Model};
 use gradus_nn::Forward;
 use gradus_nn::utils::{AveragedModel, random_restarts};
+use gradus_tensor::Tensor;
 use serde::{Deserialize, Serialize};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -41,6 +43,8 @@ pub const SUMMARY: &str = "summary.json";
 pub const ENVIRONMENT: &str = "environment.json";
 /// The page that shows the run.
 pub const REPORT: &str = "report.html";
+/// Examples whose activations are watched.
+const WATCHED: usize = 32;
 /// The first and the last rate that [`find_lr`] tries, and its steps.
 const SWEEP: [f64; 2] = [1e-6, 10.0];
 const SWEEP_STEPS: usize = 150;
@@ -105,7 +109,7 @@ pub struct Watch {
 /// Unreadable data, an unwritable directory, a loss that is no number.
 pub fn train(recipe: &Recipe, out: &Path, watch: Watch) -> Result<Summary> {
     // What is wrong with the data or the model is said before there is a directory.
-    let prepared = Prepared::new(recipe)?;
+    let prepared = Prepared::new(recipe, true)?;
     let dir = RunDir::create(out, &recipe.name)?;
     dir.write(CONFIG, prepared.recipe.to_toml())?;
     prepared.carry_out(dir, None, watch)
@@ -159,8 +163,8 @@ pub fn resume(path: &Path, data: Option<&Path>, watch: Watch) -> Result<Summary>
         eprintln!("the run {} is finished already", dir.path().display());
         return Ok(summary);
     }
-    let prepared = Prepared::new(&recipe)?;
     let last = dir.file(LAST);
+    let prepared = Prepared::new(&recipe, !last.exists())?;
     // A run that was killed before its first checkpoint begins anew.
     let snapshot = match last.exists() {
         false => None,
@@ -187,7 +191,8 @@ struct Prepared {
 }
 
 impl Prepared {
-    fn new(recipe: &Recipe) -> Result<Prepared> {
+    /// `fresh` says that the weights do not come from a checkpoint of the same run.
+    fn new(recipe: &Recipe, fresh: bool) -> Result<Prepared> {
         let start = Instant::now();
         let splits = datasets::load(recipe)?;
         let model = fitted(&recipe.model, &splits.preprocess.shape, splits.outputs()?).map_err(TrainError::Recipe)?;
@@ -195,6 +200,9 @@ impl Prepared {
         check_extra(&recipe, &splits.preprocess.shape)?;
         gradus_tensor::manual_seed(recipe.seed);
         let model = gradus_models::build(&recipe.model).map_err(|e| TrainError::Recipe(e.to_string()))?;
+        if fresh {
+            sources::text::begin(&recipe, &splits.encoding, &*model)?;
+        }
         if !recipe.training.init_from.is_empty() {
             transfer::init_from(&*model, Path::new(&recipe.training.init_from), &recipe.training.new_layers)?;
         }
@@ -212,7 +220,7 @@ impl Prepared {
         eprintln!("{}", opening(recipe, model, &self.splits, &dir));
         let given = Given::default();
         let trainer = Trainer {
-            callbacks: self.callbacks(&dir, &watch, &given),
+            callbacks: self.callbacks(&dir, &watch, &given)?,
             epochs: recipe.epochs,
             resume: snapshot,
             ..self.trainer()?
@@ -243,7 +251,7 @@ impl Prepared {
     }
 
     /// Who watches, in the order in which they are called.
-    fn callbacks<'a>(&'a self, dir: &'a RunDir, watch: &Watch, given: &Given) -> Vec<Box<dyn Callback + 'a>> {
+    fn callbacks<'a>(&'a self, dir: &'a RunDir, watch: &Watch, given: &Given) -> Result<Vec<Box<dyn Callback + 'a>>> {
         let recipe = &self.recipe;
         let report = Report::new();
         let mut list: Vec<Box<dyn Callback + 'a>> = vec![Box::new(NanGuard { dir })];
@@ -254,7 +262,8 @@ impl Prepared {
         }
         // Before anything changes gradients, and before the checkpoints, so that no look is missing when a run goes on.
         if recipe.training.watch_layers > 0 {
-            list.push(Box::new(LayerWatch::new(dir, recipe.training.watch_layers)));
+            let watch = LayerWatch::new(dir, recipe.training.watch_layers);
+            list.push(Box::new(watch.activations(&self.few_inputs()?)));
         }
         // What ends the run comes before the checkpoints, so that they say that it has ended.
         list.extend(recipe.training.callbacks().into_iter().map(|c| c as Box<dyn Callback>));
@@ -265,7 +274,14 @@ impl Prepared {
         list.push(Box::new(report));
         list.push(Box::new(Interrupt { flag: watch.interrupt.clone() }));
         list.extend(profiling.map(|p| Box::new(p) as Box<dyn Callback + 'a>));
-        list
+        Ok(list)
+    }
+
+    /// Inputs that show what layers put out: the first validation examples.
+    fn few_inputs(&self) -> Result<Tensor> {
+        let examples = self.splits.validation.dataset();
+        let (inputs, _) = examples.get(&(0..examples.len().min(WATCHED)).collect::<Vec<_>>(), Draw::default())?;
+        Ok(self.splits.preprocess.first_crop(inputs))
     }
 
     /// Measures the best epoch on the test examples, and writes the summary, the pictures and the report.
@@ -370,7 +386,7 @@ impl Prepared {
 /// # Errors
 /// Unreadable data, layers that the model lacks.
 pub fn find_lr(recipe: &Recipe) -> Result<LrSweep> {
-    let prepared = Prepared::new(recipe)?;
+    let prepared = Prepared::new(recipe, true)?;
     let finder = FindLr::new(SWEEP, SWEEP_STEPS);
     let sweep = finder.sweep.clone();
     let steps_per_epoch = prepared.splits.train.num_batches().div_ceil(recipe.training.accumulate).max(1);
@@ -398,7 +414,14 @@ fn measure(model: &dyn Forward, card: &Card, test: &Loader) -> Result<Evaluation
     let loss = card.recipe.loss;
     if let Some(target) = &card.target {
         let (seen, numbers) = trainer::test_numbers(model, loss, test, target)?;
-        return Ok(Evaluation::Numbers(MeasuredNumbers { loss: seen.loss(), numbers, target: target.name.clone() }));
+        // Steps beyond the next would lie between each other.
+        let in_time = card.recipe.data.series.as_ref().is_some_and(|series| series.horizon == 1);
+        return Ok(Evaluation::Numbers(MeasuredNumbers {
+            loss: seen.loss(),
+            numbers,
+            target: target.name.clone(),
+            in_time,
+        }));
     }
     if card.recipe.data.has_masks() {
         let mut measuring = Measuring::new(card.classes.len());
@@ -412,7 +435,7 @@ fn measure(model: &dyn Forward, card: &Card, test: &Loader) -> Result<Evaluation
             shown: measuring.worst,
         }));
     }
-    let (sample, _) = test.dataset().get(&[0], gradus_data::Draw::default())?;
+    let (sample, _) = test.dataset().get(&[0], Draw::default())?;
     let crops = if sample.rank() == card.preprocess.shape.len() + 2 { sample.size(1) } else { 1 };
     let (seen, classification) = trainer::test(model, loss, test, card.classes.len(), crops)?;
     Ok(Evaluation::Classes(Measured {
@@ -506,6 +529,11 @@ impl Trained {
     /// # Errors
     /// Unreadable data.
     pub fn evaluate(&self, how: &EvaluateOptions) -> Result<Evaluation> {
+        measure(&*self.model, &self.card, &self.test_examples(how)?)
+    }
+
+    /// The test examples of the run's data.
+    pub(crate) fn test_examples(&self, how: &EvaluateOptions) -> Result<Loader> {
         let mut config = self.card.recipe.data.clone();
         if let Some(dir) = &how.data {
             config.dir = dir.display().to_string();
@@ -519,8 +547,7 @@ impl Trained {
             }
             None => (),
         }
-        let test = datasets::load_test(&self.card, &config, how.five_crop)?;
-        measure(&*self.model, &self.card, &test)
+        datasets::load_test(&self.card, &config, how.five_crop)
     }
 
     /// Attacks the first `most` test examples that were measured.
@@ -539,11 +566,36 @@ impl Trained {
 }
 
 fn expect_architecture(path: &Path, found: &Architecture, expected: &Architecture) -> Result<()> {
-    if found == expected {
+    // A field that came into a model after the checkpoint was written has its default there.
+    let whole = |given: &Architecture| {
+        let defaults = gradus_models::find(&given.name).map(|row| row.default_architecture().config);
+        let mut config = defaults.unwrap_or_default();
+        config.extend(given.config.clone());
+        config
+    };
+    if found.name == expected.name && whole(found) == whole(expected) {
         return Ok(());
     }
     Err(TrainError::Checkpoint {
         path: path.to_path_buf(),
         reason: format!("it holds another architecture, {found}; the run's {CONFIG} says {expected}"),
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_option_that_a_checkpoint_is_too_old_to_know_has_its_default_there() {
+        let now = gradus_models::find("digits-cnn").unwrap().default_architecture();
+        let mut old = now.clone();
+        old.config.remove("dropout");
+        let path = Path::new("last.safetensors");
+        assert!(expect_architecture(path, &old, &now).is_ok());
+        old.config.insert("hidden".into(), 7.into());
+        assert!(expect_architecture(path, &old, &now).unwrap_err().to_string().contains("another architecture"));
+        let other = Architecture { name: "lenet5".into(), ..now.clone() };
+        assert!(expect_architecture(path, &other, &now).is_err());
+    }
 }

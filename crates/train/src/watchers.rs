@@ -4,6 +4,7 @@ use crate::callback::{Batch, Callback, Flow, Progress};
 use crate::checkpoint::{self, Card};
 use crate::error::{Result, TrainError};
 use crate::metrics::EpochMetrics;
+use crate::numbers::compact;
 use crate::run::CONFIG;
 use crate::run_dir::RunDir;
 use crate::snapshot;
@@ -34,6 +35,9 @@ pub fn best_epoch(history: &[EpochMetrics]) -> Option<usize> {
     (0..history.len()).reduce(|best, i| if rank(&history[i]) > rank(&history[best]) { i } else { best })
 }
 
+/// What the bar shows: the epoch, steps of the whole run, steps a second, how it goes in this epoch, and the time left.
+const BAR: &str = "{prefix} {bar:32.blue/dim} {pos}/{len}  {per_sec}  {msg}  {eta} left";
+
 /// One line on standard error for each epoch; on a terminal, a live bar between them.
 pub struct Report {
     bar: Option<ProgressBar>,
@@ -43,8 +47,7 @@ impl Report {
     /// A report that draws a bar only if standard error is a terminal.
     pub fn new() -> Report {
         let bar = std::io::stderr().is_terminal().then(|| {
-            let style = ProgressStyle::with_template("{prefix} {bar:32.blue/dim} {pos}/{len}  {msg}  {eta} left")
-                .expect("the template is valid");
+            let style = ProgressStyle::with_template(BAR).expect("the template is valid");
             ProgressBar::new(0).with_style(style.progress_chars("━╸─"))
         });
         Report { bar }
@@ -78,6 +81,9 @@ impl Callback for Report {
     fn on_start(&mut self, at: &Progress) -> Result<()> {
         if let Some(bar) = &self.bar {
             bar.set_length((at.epochs * at.steps_per_epoch) as u64);
+            // Steps of an earlier part of the run say nothing of how fast this part is.
+            bar.set_position(at.step as u64);
+            bar.reset_eta();
         }
         Ok(())
     }
@@ -85,7 +91,11 @@ impl Callback for Report {
     fn on_step(&mut self, at: &Progress) -> Result<Flow> {
         if let Some(bar) = &self.bar {
             bar.set_prefix(format!("epoch {}/{}", at.epoch, at.epochs));
-            bar.set_message(format!("loss {:.4}", at.running.loss()));
+            let share = match at.loss.is_regression() {
+                true => String::new(),
+                false => format!("  accuracy {:.1} %", 100.0 * at.running.accuracy()),
+            };
+            bar.set_message(format!("loss {:.4}{share}", at.running.loss()));
             bar.set_position(at.step as u64);
         }
         Ok(Flow::Continue)
@@ -96,7 +106,7 @@ impl Callback for Report {
         let width = at.epochs.to_string().len();
         let share = |a: Option<f64>| a.map_or_else(String::new, |a| format!("  accuracy {:6.2} %", 100.0 * a));
         let miou = m.val_miou.map_or_else(String::new, |x| format!("  mIoU {x:.4}"));
-        let errors = m.val_errors.map_or_else(String::new, |e| format!("  MAE {:.4}  R2 {:.4}", e.mae, e.r2));
+        let errors = m.val_errors.map_or_else(String::new, |e| format!("  MAE {}  R2 {:.4}", compact(e.mae), e.r2));
         self.line(&format!(
             "epoch {:>width$}/{}  loss {:.4}{}  |  validation loss {:.4}{}{miou}{errors}  ({:.2} s)",
             m.epoch,

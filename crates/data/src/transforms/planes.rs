@@ -93,6 +93,11 @@ impl SubtractMean {
         SubtractMean { mean: Normalize::of(images).mean().to_vec() }
     }
 
+    /// The mean of each channel.
+    pub fn mean(&self) -> &[f64] {
+        &self.mean
+    }
+
     pub(super) fn apply(&self, x: &mut Planes) -> Step<()> {
         x.normalize(&Normalize::new(&self.mean, &vec![1.0; self.mean.len()]))
     }
@@ -125,6 +130,13 @@ impl SubtractMeanImage {
     #[track_caller]
     pub fn of(images: &Tensor) -> SubtractMeanImage {
         SubtractMeanImage::new(&images.mean_dim(0, false))
+    }
+
+    /// The mean of each channel of the mean picture.
+    pub fn channel_means(&self) -> Vec<f64> {
+        let pixels = (self.shape[1] * self.shape[2]).max(1);
+        let mean = |plane: &[f32]| plane.iter().map(|v| f64::from(*v)).sum::<f64>() / pixels as f64;
+        self.mean.chunks(pixels).map(mean).collect()
     }
 
     pub(super) fn check(&self) -> Step<()> {

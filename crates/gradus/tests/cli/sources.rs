@@ -25,7 +25,7 @@ const WORDS: &str = "name = 'words'\nepochs = 12\nbatch_size = 8\n[model]\nname 
     vocabulary = 40\n[optimizer]\nname = 'adamw'\nlr = 0.02\n";
 
 impl Place {
-    fn write(&self, name: &str, text: &str) {
+    pub(super) fn write(&self, name: &str, text: &str) {
         let path = self.path(name);
         fs::create_dir_all(path.parent().unwrap()).unwrap();
         fs::write(path, text).unwrap();
@@ -119,7 +119,7 @@ const MASKS: &str = "name = 'red'\nepochs = 8\nbatch_size = 8\nloss = 'cross-ent
 
 impl Place {
     /// `train` and `test` with pictures in which a rectangle is red, and masks of it with one ignored row.
-    fn write_masks(&self) {
+    pub(super) fn write_masks(&self) {
         for (part, count) in [("train", 30), ("test", 6)] {
             for kind in ["images", "masks"] {
                 fs::create_dir_all(self.path(&format!("m/{part}/{kind}"))).unwrap();
@@ -413,6 +413,11 @@ fn a_time_series_is_foretold_from_its_past() {
     for (value, truth) in said["predictions"][0]["values"].as_array().unwrap().iter().zip([next(300.0), next(301.0)]) {
         assert!((number(value) - truth).abs() < 2.0, "{said}");
     }
+    // One step ahead is drawn over time, as it is.
+    let drawn = |run: &str| fs::read_to_string(place.path(&format!("runs/{run}/numbers.svg"))).unwrap();
+    assert!(drawn("waves-001").contains("in the order of the truth"));
+    place.train("waves.toml", "s", &["--json", "--set", "data.series.horizon=1", "--epochs", "1"]).json();
+    assert!(drawn("waves-002").contains("in the order of time") && !drawn("waves-002").contains("NaN"));
     place.train("waves.toml", "s", &["--set", "data.series.window=40"]).fails(1, &["24 steps", "window of 40"]);
     place.train("waves.toml", "s", &["--set", "loss=cross-entropy"]).fails(2, &["use mse, l1 or huber"]);
 }
@@ -432,6 +437,69 @@ fn texts_are_learnt_as_bags_of_words_with_the_vocabulary_of_the_checkpoint() {
     place.train("words.toml", "x", &odd).fails(1, &["odd.tsv: line 2, column `label`: found `ugly`"]);
     place.train("words.toml", "x", &["--set", "data.text.text=[\"words\"]"]).fails(1, &["no column `words`"]);
     place.run(&["predict", "words-001", "new.txt", "--resize"]).fails(1, &["for pictures"]);
+}
+
+#[test]
+fn word_vectors_learnt_apart_know_words_that_no_class_was_given_for() {
+    let place = Place::new();
+    place.write_texts();
+    let groups = [["fine", "lovely", "bright", "superb", "charming"], ["dull", "grim", "awful", "dire", "bleak"]];
+    let text =
+        |i: usize| (0..5).map(|j| groups[i % 2][(i / 2 * 3 + j * j * (i % 7) + j) % 5]).collect::<Vec<_>>().join(" ");
+    place.write("x/more.tsv", &("sentence\n".to_string() + &(0..300).map(|i| text(i) + "\n").collect::<String>()));
+    place.write("new.txt", "superb charming\ndire bleak\n");
+    let said = |run: &str| -> Vec<f64> {
+        let found = place.run(&["predict", run, "new.txt", "--json"]).json();
+        (0..2).map(|i| number(&found["predictions"][i]["probabilities"]["good"])).collect()
+    };
+    place.train("words.toml", "x", &["--json"]).json();
+    let plain = said("words-001");
+    assert!((plain[0] - plain[1]).abs() < 1e-6, "both are unknown words alone: {plain:?}");
+    let settings = ["--json", "--set", "data.text.vectors=more.tsv", "--set", "data.text.vectors_epochs=60"];
+    let ran = place.train("words.toml", "x", &settings);
+    assert_eq!(number(&ran.json()["test_accuracy"]), 1.0);
+    assert!(ran.stderr.contains("learning 8 numbers for each of"), "{}", ran.stderr);
+    let found = said("words-002");
+    assert!(found[0] > 0.6 && found[1] < 0.4, "{found:?}");
+    let shallow = ["--set", "data.text.vectors=more.tsv", "--set", "model.hidden=[]"];
+    place.train("words.toml", "x", &shallow).fails(2, &["`data.text.vectors`", "a hidden layer"]);
+    place.train("words.toml", "x", &["--set", "data.text.vectors=absent.tsv"]).fails(1, &["absent.tsv"]);
+}
+
+#[test]
+fn tables_and_texts_are_looked_at() {
+    let place = Place::new();
+    place.write_houses();
+    place.write_texts();
+    let found = place.run(&["data", "stats", "t/houses.csv", "--json"]).json();
+    assert_eq!((&found["rows"], &found["columns"][0]["empty"]), (&120.into(), &3.into()));
+    assert_eq!(found["columns"][1]["common"], serde_json::json!([["hill", 60], ["sea", 60]]));
+    let text = place.run(&["data", "stats", "x/train.tsv"]).stdout;
+    assert!(text.contains("bad (40), good (40)") && text.contains("sentence: 80 texts: 0 equal"), "{text}");
+    place.write("long.txt", "to be or not\nto be\n\nto be\n");
+    let text = place.run(&["data", "stats", "long.txt"]).stdout;
+    assert!(text.contains("4 lines: 1 equal to an earlier one, 1 empty; 8 tokens, 4 different"), "{text}");
+    place.run(&["data", "stats", "long.txt", "--sheet", "s.png"]).fails(1, &["no pictures for --sheet"]);
+    place.write("t/odd.csv", "a,b\n1\n");
+    place.run(&["data", "stats", "t/odd.csv"]).fails(1, &["odd.csv: line 2: found 1 cells"]);
+}
+
+#[test]
+fn means_alone_or_of_imagenet_are_subtracted_as_the_recipe_says() {
+    let place = Place::new();
+    place.write_pictures();
+    for (how, step) in [("mean", "SubtractMean\""), ("mean-image", "SubtractMeanImage"), ("imagenet", "0.485")] {
+        let setting = format!("data.normalize={how}");
+        let result = place.train("toy.toml", "p", &["--json", "--set", &setting, "--out", how]).json();
+        assert!(number(&result["test_accuracy"]) > 0.9, "{how}: {result}");
+        let run = format!("{how}/toy-001");
+        assert_eq!(place.run(&["eval", &run, "--json"]).json()["test_loss"], result["test_loss"]);
+        let bytes = fs::read(place.path(&run).join("best.safetensors")).unwrap();
+        let head = String::from_utf8_lossy(&bytes[..bytes.len().min(65_536)]).replace('\\', "");
+        assert!(head.contains(step), "{how} is not in the checkpoint");
+    }
+    let grey = ["--set", "data.normalize=imagenet", "--set", "data.folder.channels=1"];
+    place.train("toy.toml", "p", &grey).fails(2, &["`data.normalize`", "3 channels, got 1"]);
 }
 
 #[test]

@@ -224,7 +224,15 @@ fn layers_are_watched_over_time_without_changing_the_run() {
     let looks = |what: &str| table.lines().filter(|l| l.contains(what)).count();
     // 41 steps an epoch.
     assert_eq!(looks(",gradient,conv1.weight,"), 17, "{table}");
+    // What the layers put out is looked at as often, and a ReLU has zeros where the normalisation before it has none.
+    assert_eq!(looks(",activation,conv1 Conv2d,"), 17, "{table}");
+    let zeros = |layer: &str| -> f64 {
+        let row = table.lines().find(|l| l.contains(layer)).unwrap();
+        row.split(',').rev().nth(1).unwrap().parse().unwrap()
+    };
+    assert!(zeros(",activation,relu,") > 0.2 && zeros(",activation,bn1 BatchNorm2d,") == 0.0, "{table}");
     let page = fs::read_to_string(place.path("runs/digits-002/report.html")).unwrap();
+    assert!(page.contains("Activations over depth") && page.contains("Dead units over time"));
     assert!(page.contains("Gradients over time") && page.contains("fc2.weight"));
     assert!(!place.path("runs/digits-001/layers.csv").exists());
 }

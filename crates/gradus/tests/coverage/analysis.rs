@@ -5,7 +5,8 @@ pub mod models {
         Q18 "Decision boundary of two inputs, and all combinations of the last hidden layer"
             [gradus::train::analysis::decision_boundary_svg, gradus::train::analysis::hidden_codes]
             ["crates/train/src/analysis/boundary.rs::regions_have_the_colour_of_the_class_that_is_decided_for",
-             "crates/train/src/analysis/boundary.rs::the_codes_of_exclusive_or_are_told_apart_by_the_head"];
+             "crates/train/src/analysis/boundary.rs::the_codes_of_exclusive_or_are_told_apart_by_the_head",
+             "crates/gradus/tests/cli/analysis.rs::models_of_numbers_texts_and_masks_are_looked_into_by_what_fits_them"];
         Q19 "Universal approximation" [gradus::nn::Linear, gradus::nn::Tanh]
             ["crates/gradus/tests/examples/universal_approximation.rs::the_error_falls_with_every_widening"];
         Q20 "Loss curves, loss surfaces along filter-normalised directions, loss on the line between two sets of weights"
@@ -22,20 +23,25 @@ pub mod models {
             ["crates/train/src/analysis/hessian.rs::the_ends_of_the_spectrum_are_those_of_the_whole_matrix",
              "crates/train/src/analysis/hessian.rs::products_are_finite_differences_of_the_gradient",
              "crates/train/src/analysis/hessian.rs::the_hessian_of_squared_error_has_the_mean_in_it_and_centring_lowers_its_condition_number"];
-        Q23 "Activations by layer, over depth and over time; dead units"
-            [gradus::train::analysis::LayerWatch, gradus::train::analysis::activation_statistics]
+        Q23 "Activations by layer of any model, over depth and over time; dead units"
+            [gradus::train::analysis::LayerWatch, gradus::train::analysis::activation_statistics,
+             gradus::nn::probe::layer_outputs]
             ["crates/train/src/analysis/layers.rs::a_watch_writes_a_table_and_pictures_and_changes_nothing",
+             "crates/train/src/analysis/layers.rs::layers_of_a_residual_block_have_the_numbers_that_are_computed_by_hand",
              "crates/train/src/analysis/layers.rs::dead_units_are_counted",
+             "crates/nn/src/probe.rs::layers_and_what_lies_between_them_are_seen_whatever_the_model_is_made_of",
+             "crates/gradus/tests/cli/training.rs::layers_are_watched_over_time_without_changing_the_run",
              "crates/gradus/tests/examples/variance_by_init.rs::only_centred_data_and_scaled_weights_keep_the_variance"];
         Q24 "Gradients by parameter: usual, vanishing, exploding"
             [gradus::train::analysis::gradient_statistics, gradus::train::analysis::gradient_sizes]
             ["crates/train/src/analysis/layers.rs::gradients_that_vanish_and_explode_are_told_from_usual_ones"];
         Q25 "Filters and feature maps as pictures; saliency and occlusion maps"
-            [gradus::train::analysis::filter_tiles, gradus::train::analysis::feature_map_tiles,
-             gradus::train::analysis::saliency, gradus::train::analysis::Occlusion]
+            [gradus::train::analysis::filter_tiles, gradus::train::analysis::feature_maps,
+             gradus::train::analysis::feature_map_tiles, gradus::train::analysis::saliency, gradus::train::analysis::Occlusion]
             ["crates/train/src/analysis/maps.rs::layers_show_their_outputs_as_pictures",
              "crates/train/src/analysis/maps.rs::saliency_of_a_linear_model_is_the_size_of_its_weights",
-             "crates/train/src/analysis/maps.rs::occlusion_finds_the_pixels_that_count_and_covers_the_border"];
+             "crates/train/src/analysis/maps.rs::occlusion_finds_the_pixels_that_count_and_covers_the_border",
+             "crates/gradus/tests/cli/analysis.rs::a_trained_model_is_looked_into"];
         Q26 "Inside a recurrent cell: gates and memory along a sequence, how often gates are shut and open"
             [gradus::train::analysis::GateTrace, gradus::nn::LSTMGates]
             ["crates/train/src/analysis/gates.rs::gates_that_are_open_and_shut_are_counted_and_the_memory_adds_up"];

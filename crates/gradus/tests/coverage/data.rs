@@ -5,14 +5,17 @@ rows! {
         ["crates/data/src/normalize.rs::only_bytes_are_divided"];
     H2 "Normalize, by measured mean and deviation" [gradus::data::Normalize]
         ["crates/data/src/normalize.rs::each_channel_has_its_own_scale"];
-    H3 "ImageNet's mean and deviation" [gradus::data::IMAGENET_MEAN, gradus::data::IMAGENET_STD]
-        ["crates/data/src/normalize.rs::each_channel_has_its_own_scale"];
+    H3 "ImageNet's mean and deviation" [gradus::data::IMAGENET_MEAN, gradus::data::IMAGENET_STD, gradus::train::Scaling]
+        ["crates/data/src/normalize.rs::each_channel_has_its_own_scale",
+         "crates/gradus/tests/cli/sources.rs::means_alone_or_of_imagenet_are_subtracted_as_the_recipe_says"];
     H4 "Mean and deviation of a data set" [gradus::data::folder_stats]
         ["crates/data/src/stats.rs::a_directory_is_described_whole"];
-    H5 "Mean-image subtraction" [gradus::data::transforms::SubtractMeanImage]
-        ["crates/data/src/transforms/planes.rs::means_are_subtracted_by_channel_or_by_pixel"];
-    H6 "Mean subtraction by channel" [gradus::data::transforms::SubtractMean]
-        ["crates/data/src/transforms/planes.rs::means_are_subtracted_by_channel_or_by_pixel"];
+    H5 "Mean-image subtraction" [gradus::data::transforms::SubtractMeanImage, gradus::train::Scaling]
+        ["crates/data/src/transforms/planes.rs::means_are_subtracted_by_channel_or_by_pixel",
+         "crates/gradus/tests/cli/sources.rs::means_alone_or_of_imagenet_are_subtracted_as_the_recipe_says"];
+    H6 "Mean subtraction by channel" [gradus::data::transforms::SubtractMean, gradus::train::Scaling]
+        ["crates/data/src/transforms/planes.rs::means_are_subtracted_by_channel_or_by_pixel",
+         "crates/gradus/tests/cli/sources.rs::means_alone_or_of_imagenet_are_subtracted_as_the_recipe_says"];
     H7 "The same preprocessing when predicting: stored in checkpoints" [gradus::train::Encoding, gradus::train::Card]
         ["crates/gradus/tests/cli/sources.rs::pictures_in_directories_are_learnt_measured_and_predicted_by_the_transforms_of_the_checkpoint",
          "crates/gradus/tests/cli/sources.rs::a_number_is_foretold_from_a_table_with_missing_cells_and_text"];
@@ -40,8 +43,11 @@ rows! {
     H18 "Training, validation and test parts" [gradus::data::stratified_split, gradus::data::split_by_list, gradus::train::Splits]
         ["crates/data/src/split.rs::every_class_gives_its_share_and_every_index_comes_once",
          "crates/gradus/tests/cli/sources.rs::a_class_without_training_pictures_and_an_empty_part_are_said"];
-    H19 "Looking at data" [gradus::data::folder_stats, gradus::data::contact_sheet]
-        ["crates/data/src/stats.rs::a_directory_is_described_whole"];
+    H19 "Looking at data: pictures, tables, texts"
+        [gradus::data::folder_stats, gradus::data::contact_sheet, gradus::data::TableStats]
+        ["crates/data/src/stats.rs::a_directory_is_described_whole",
+         "crates/data/src/table_stats.rs::numbers_names_and_texts_are_told_apart",
+         "crates/gradus/tests/cli/sources.rs::tables_and_texts_are_looked_at"];
     H20 "Noise and quality of data: broken, equal and contradicting examples" [gradus::data::FolderStats]
         ["crates/data/src/stats.rs::a_directory_is_described_whole",
          "crates/gradus/tests/cli/sources.rs::a_broken_picture_is_named_and_skipped_only_when_asked"];
@@ -70,5 +76,6 @@ rows! {
         ["crates/data/src/registry.rs::cifar_is_found_where_its_archive_unpacks_to",
          "crates/data/src/downloads.rs::every_download_is_a_data_set_with_whole_sums"];
     H33 "What a corpus is made of" [gradus::data::text::TextStats]
-        ["crates/data/src/text.rs::a_corpus_is_described"];
+        ["crates/data/src/text.rs::a_corpus_is_described",
+         "crates/gradus/tests/cli/sources.rs::tables_and_texts_are_looked_at"];
 }

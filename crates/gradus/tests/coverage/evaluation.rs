@@ -31,6 +31,9 @@ pub mod practice {
             ["crates/train/src/objective.rs::auxiliary_classifiers_add_their_losses_by_their_weights"];
         I13 "A watch for overfitting" [gradus::train::Hints]
             ["crates/train/src/hints.rs::overfitting_is_seen_and_a_healthy_run_is_not"];
+        I14 "Embeddings learnt apart from the model that uses them" [gradus::train::WordVectors, gradus::train::TextConfig]
+            ["crates/train/src/word_vectors.rs::words_among_the_same_neighbours_are_alike_and_a_seed_gives_one_result",
+             "crates/gradus/tests/cli/sources.rs::word_vectors_learnt_apart_know_words_that_no_class_was_given_for"];
     }
 }
 

@@ -14,7 +14,7 @@ mod trace;
 pub use anomaly::{Anomaly, detect_anomaly};
 pub use backward::{GradOptions, grad};
 pub use gradcheck::{GradCheck, gradcheck, gradgradcheck};
-pub use trace::{Traced, trace};
+pub use trace::{Traced, VIEWS, observe, trace};
 
 use crate::shape::{Layout, Shape};
 use crate::storage::Storage;

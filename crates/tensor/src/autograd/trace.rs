@@ -1,7 +1,11 @@
-//! Listing the operations that run, with their layers and the shapes of their results.
+//! Watching the operations that run, with their layers and their results.
 
 use crate::{Shape, Tensor, scope};
 use std::cell::RefCell;
+use std::rc::Rc;
+
+/// Operations whose result is another view of the elements that are there.
+pub const VIEWS: &[&str] = &["view", "transpose", "permute", "squeeze", "unsqueeze", "expand", "slice", "unfold"];
 
 /// An operation that ran.
 #[derive(Clone, Debug, PartialEq)]
@@ -14,8 +18,28 @@ pub struct Traced {
     pub shape: Shape,
 }
 
+type Observer = Box<dyn FnMut(&Traced, &Tensor)>;
+
 thread_local! {
-    static TRACE: RefCell<Option<Vec<Traced>>> = const { RefCell::new(None) };
+    static OBSERVER: RefCell<Option<Observer>> = const { RefCell::new(None) };
+}
+
+/// Runs `f` and hands each operation that it performs on this thread, with its result, to `see`, in order. What `see`
+/// computes itself is not handed on, nor does an observer around this one see any of it.
+///
+/// ```
+/// use gradus_tensor::{Tensor, autograd::observe};
+/// observe(|done, y| if done.op == "exp" { assert_eq!(y.item(), 1.0) }, || Tensor::scalar(0.0).exp());
+/// ```
+pub fn observe<R>(see: impl FnMut(&Traced, &Tensor) + 'static, f: impl FnOnce() -> R) -> R {
+    struct Restore(Option<Observer>);
+    impl Drop for Restore {
+        fn drop(&mut self) {
+            OBSERVER.set(self.0.take());
+        }
+    }
+    let _restore = Restore(OBSERVER.replace(Some(Box::new(see))));
+    f()
 }
 
 /// Runs `f` and lists the operations it performed on this thread, in order.
@@ -27,24 +51,18 @@ thread_local! {
 /// assert_eq!(ops.last().unwrap().shape, [2, 4]);
 /// ```
 pub fn trace<R>(f: impl FnOnce() -> R) -> (R, Vec<Traced>) {
-    struct Restore(Option<Vec<Traced>>);
-    impl Drop for Restore {
-        fn drop(&mut self) {
-            TRACE.set(self.0.take());
-        }
-    }
-    let _restore = Restore(TRACE.replace(Some(Vec::new())));
-    let result = f();
-    (result, TRACE.with_borrow_mut(Option::take).unwrap_or_default())
+    let list = Rc::new(RefCell::new(Vec::new()));
+    let into = list.clone();
+    let result = observe(move |done, _| into.borrow_mut().push(done.clone()), f);
+    (result, list.take())
 }
 
 pub(super) fn note(op: &'static str, out: &Tensor) {
-    TRACE.with_borrow_mut(|trace| {
-        if let Some(list) = trace {
-            let layer = scope::current().map(|s| s.to_string()).unwrap_or_default();
-            list.push(Traced { layer, op, shape: out.shape() });
-        }
-    });
+    // The observer is away while it looks, so that it does not see itself.
+    let Some(mut see) = OBSERVER.take() else { return };
+    let layer = scope::current().map(|s| s.to_string()).unwrap_or_default();
+    see(&Traced { layer, op, shape: out.shape() }, out);
+    OBSERVER.set(Some(see));
 }
 
 #[cfg(test)]
@@ -60,5 +78,22 @@ mod tests {
         });
         assert_eq!(ops, [Traced { layer: "fc".into(), op: "exp", shape: x.shape() }]);
         assert_eq!(trace(|| ()).1, []);
+    }
+
+    #[test]
+    fn an_observer_gets_results_does_not_see_itself_and_is_gone_afterwards() {
+        let seen = Rc::new(RefCell::new(Vec::new()));
+        let into = seen.clone();
+        let see = move |done: &Traced, y: &Tensor| into.borrow_mut().push((done.op, y.sum().item()));
+        let x = Tensor::from_slice(&[0.0f32, 0.0, 0.0], [3]);
+        let inner = observe(see, || {
+            let y = x.exp(); // 1, 1, 1
+            let (_, inner) = trace(|| x.exp());
+            let _ = y.log();
+            inner
+        });
+        let _ = x.exp();
+        assert_eq!(*seen.borrow(), [("exp", 3.0), ("log", 0.0)]);
+        assert_eq!(inner.len(), 1);
     }
 }

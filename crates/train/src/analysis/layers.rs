@@ -1,14 +1,16 @@
 //! Statistics of activations and gradients by layer, over the time of a run.
 
-use super::Layered;
 use crate::callback::{Callback, Flow, Progress};
 use crate::error::{Result, TrainError};
 use crate::plots::Lines;
 use crate::run_dir::RunDir;
 use gradus_nn::Forward;
-use gradus_tensor::{DType, Tensor, no_grad};
+use gradus_nn::probe::layer_outputs;
+use gradus_tensor::{DType, Tensor};
 use serde::{Deserialize, Serialize};
+use std::cell::RefCell;
 use std::collections::BTreeMap;
+use std::rc::Rc;
 
 /// The file of the numbers.
 const TABLE: &str = "layers.csv";
@@ -90,7 +92,8 @@ impl LayerStatistics {
     }
 }
 
-/// Numbers on what each layer of `model` puts out for `x`, in evaluation mode; the model's mode is that afterwards.
+/// Numbers on what each layer of `model` puts out for `x` ([`layer_outputs`]), in evaluation mode; the model's mode is
+/// that afterwards.
 ///
 /// ```
 /// use gradus_nn::{Linear, ReLU, sequential};
@@ -100,11 +103,14 @@ impl LayerStatistics {
 /// assert_eq!(found[1].layer, "1 ReLU");
 /// assert!(found[1].zeros > 0.3 && found[1].std < found[0].std);
 /// ```
-pub fn activation_statistics(model: &dyn Layered, x: &Tensor, step: usize) -> Vec<LayerStatistics> {
+pub fn activation_statistics(model: &dyn Forward, x: &Tensor, step: usize) -> Vec<LayerStatistics> {
     model.eval();
-    let outputs = no_grad(|| model.outputs(x));
-    let row = |(name, y): (String, Tensor)| LayerStatistics::of(step, Quantity::Activation, name, &y, 1);
-    outputs.into_iter().map(row).collect()
+    let rows = Rc::new(RefCell::new(Vec::new()));
+    let into = rows.clone();
+    layer_outputs(model, x, move |layer| {
+        into.borrow_mut().push(LayerStatistics::of(step, Quantity::Activation, layer.name(), &layer.output, 1));
+    });
+    rows.take()
 }
 
 /// Numbers on the gradient of each parameter that has one.
@@ -134,13 +140,13 @@ const PICTURES: [(&str, &str); 4] = [
 ];
 
 /// A callback that writes the statistics of every so many steps to `layers.csv` and draws them: `gradients.svg` and,
-/// where the model shows its layers, `activations.svg` (over time), `depth.svg` (over depth) and `dead.svg`.
+/// where it has inputs for it, `activations.svg` (over time), `depth.svg` (over depth) and `dead.svg`.
 ///
 /// It changes nothing of the run: layers are looked at in evaluation mode and draw no random numbers.
 pub struct LayerWatch<'a> {
     dir: &'a RunDir,
     every: usize,
-    probe: Option<(&'a dyn Layered, Tensor)>,
+    probe: Option<Tensor>,
     rows: Vec<LayerStatistics>,
 }
 
@@ -155,9 +161,9 @@ impl<'a> LayerWatch<'a> {
         LayerWatch { dir, every, probe: None, rows: vec![] }
     }
 
-    /// Watches also what the layers of `model`, the one in training, put out for these inputs.
-    pub fn activations(self, model: &'a dyn Layered, inputs: &Tensor) -> LayerWatch<'a> {
-        LayerWatch { probe: Some((model, inputs.detach())), ..self }
+    /// Watches also what the layers of the model put out for these inputs.
+    pub fn activations(self, inputs: &Tensor) -> LayerWatch<'a> {
+        LayerWatch { probe: Some(inputs.detach()), ..self }
     }
 
     /// The pictures of a run that was watched, with their captions.
@@ -202,8 +208,8 @@ impl Callback for LayerWatch<'_> {
 
     fn on_backward(&mut self, at: &Progress, whole: bool) -> Result<()> {
         if whole && at.step.is_multiple_of(self.every) {
-            if let Some((model, inputs)) = &self.probe {
-                self.rows.extend(activation_statistics(*model, inputs, at.step));
+            if let Some(inputs) = &self.probe {
+                self.rows.extend(activation_statistics(at.model, inputs, at.step));
                 at.model.train();
             }
             self.rows.extend(gradient_statistics(at.model, at.step));
@@ -290,9 +296,15 @@ fn over_depth(rows: &[LayerStatistics], title: &str) -> String {
     )
 }
 
+/// The layers that have dead units at some time.
 fn dead_units(rows: &[LayerStatistics], title: &str) -> String {
-    let all = lines(rows, Quantity::Activation, |r| r.dead);
-    chart(&format!("Dead units, {title}"), "share of units that are 0 for every example", ["step", "share"], all)
+    let mut some = lines(rows, Quantity::Activation, |r| r.dead);
+    some.retain(|(_, points)| points.iter().any(|(_, dead)| *dead > 0.0));
+    let subtitle = match some.is_empty() {
+        true => "no unit of any layer is 0 for every example",
+        false => "share of units that are 0 for every example, of the layers that have such",
+    };
+    chart(&format!("Dead units, {title}"), subtitle, ["step", "share"], some)
 }
 
 #[cfg(test)]
@@ -305,7 +317,8 @@ mod tests {
     use crate::trainer::Trainer;
     use gradus_data::{DataLoader, TensorDataset};
     use gradus_nn::optim::Sgd;
-    use gradus_nn::{BatchNorm1d, Linear, Module, ReLU, Sequential, Tanh, sequential};
+    use gradus_nn::{BatchNorm1d, Linear, Module, ReLU, Residual, Sequential, Tanh, sequential};
+    use gradus_tensor::no_grad;
 
     fn set(p: &Tensor, values: &Tensor) {
         no_grad(|| p.copy_(values));
@@ -330,6 +343,32 @@ mod tests {
         set(&net.parameters()[1], &Tensor::from_slice(&[-1e6f32, 1e6, -1e6, 1e6], [4]));
         let found = activation_statistics(&net, &Tensor::randn([8, 2]), 0);
         assert_eq!((found[0].dead, found[1].dead, found[1].zeros), (0.0, 0.5, 0.5));
+    }
+
+    #[test]
+    fn layers_of_a_residual_block_have_the_numbers_that_are_computed_by_hand() {
+        let block = Residual::new(Linear::new(2, 2).bias(false));
+        set(&block.parameters()[0], &Tensor::from_slice(&[-1.0f32, 0.0, 1.0, -1.0], [2, 2]));
+        let net = sequential![block, ReLU];
+        let x = Tensor::from_slice(&[1.0f32, 2.0, 3.0, 0.0], [2, 2]);
+        // Linear: [[-1, -1], [-3, 3]]; with the input added [[0, 1], [0, 3]], which the ReLU leaves as it is.
+        let found = activation_statistics(&net, &x, 4);
+        let rows: Vec<_> = found.iter().map(|r| (&*r.layer, r.step, r.mean, r.zeros, r.dead)).collect();
+        assert_eq!(rows[0], ("0.inner Linear", 4, -0.5, 0.0, 0.0));
+        assert_eq!(rows[1], ("0 add", 4, 1.0, 0.5, 0.5));
+        assert_eq!(rows[2], ("1 ReLU", 4, 1.0, 0.5, 0.5));
+        assert_eq!(rows.len(), 3);
+        assert!((found[0].std - 4.75f64.sqrt()).abs() < 1e-12 && (found[1].std - 1.5f64.sqrt()).abs() < 1e-12);
+    }
+
+    #[test]
+    fn layers_with_dead_units_alone_are_drawn_and_their_absence_is_said() {
+        let net = sequential![Linear::new(2, 4), ReLU];
+        set(&net.parameters()[1], &Tensor::from_slice(&[-1e6f32, 1e6, 1e6, 1e6], [4]));
+        let rows = activation_statistics(&net, &Tensor::randn([8, 2]), 0);
+        let svg = dead_units(&rows, "x");
+        assert!(svg.contains("1 ReLU") && !svg.contains("0 Linear") && svg.contains("of the layers that have such"));
+        assert!(dead_units(&rows[..1], "x").contains("no unit of any layer"));
     }
 
     #[test]
@@ -361,7 +400,7 @@ mod tests {
         let x = normals(9, [40, 2]).to_dtype(DType::F32);
         let labels = x.select(1, 0).ge_scalar(0.0).to_dtype(DType::I64);
         let loader = DataLoader::new(TensorDataset::new(x.clone(), labels)).batch_size(10);
-        let watch = LayerWatch::new(dir, 2).activations(&net, &x);
+        let watch = LayerWatch::new(dir, 2).activations(&x);
         let trainer = Trainer {
             model: &net,
             taught: None,
@@ -398,7 +437,7 @@ mod tests {
             ("dead.svg", "share"),
         ] {
             let svg = std::fs::read_to_string(dir.file(name)).unwrap();
-            assert!(svg.contains(word) && svg.contains("<polyline"), "{name}");
+            assert!(svg.contains(word) && svg.contains("</svg>"), "{name}");
         }
     }
 }

@@ -1,9 +1,12 @@
 //! What of a picture a model looks at, what its filters are, and what its layers make of a picture.
 
 use crate::plots::{Tile, grid_svg};
-use gradus_nn::{Forward, Sequential};
+use gradus_nn::Forward;
+use gradus_nn::probe::layer_outputs;
 use gradus_tensor::autograd::{GradOptions, grad};
 use gradus_tensor::{DType, Tensor, no_grad};
+use std::cell::RefCell;
+use std::rc::Rc;
 
 /// Pictures that are shown of one layer at most.
 const SHOWN: usize = 64;
@@ -128,23 +131,49 @@ impl Occlusion {
     }
 }
 
-/// A model that shows what its layers put out.
-pub trait Layered: Forward {
-    /// The outputs of the layers for the input `x`, with the layers' names, in order; the last is the model's.
-    fn outputs(&self, x: &Tensor) -> Vec<(String, Tensor)>;
+/// What the layers of `model` make of pictures ([`layer_outputs`]), in evaluation mode: names and maps of those whose
+/// outputs still are pictures, of more than one pixel. The model's mode is that afterwards.
+///
+/// # Shapes
+/// `x`: what the model takes, such as [N, C, H, W]; each of the maps: [N, channels, height, width].
+pub fn feature_maps(model: &dyn Forward, x: &Tensor) -> Vec<(String, Tensor)> {
+    model.eval();
+    let maps = Rc::new(RefCell::new(Vec::new()));
+    let into = maps.clone();
+    layer_outputs(model, x, move |layer| {
+        let y = &layer.output;
+        if y.rank() == 4 && y.size(2) * y.size(3) > 1 {
+            into.borrow_mut().push((layer.name(), y.clone()));
+        }
+    });
+    maps.take()
 }
 
-impl Layered for Sequential {
-    fn outputs(&self, x: &Tensor) -> Vec<(String, Tensor)> {
-        let mut x = x.clone();
-        let layer = |(name, layer): (&str, &dyn Forward)| {
-            x = layer.forward(&x);
-            let modules = layer.named_modules();
-            let kind = modules.first().map_or("", |(_, kind)| *kind);
-            (format!("{name} {kind}").trim_end().to_string(), x.clone())
-        };
-        self.iter().map(layer).collect()
-    }
+/// Layers that one picture of feature maps shows at most, and maps of each.
+const OVERVIEW: [usize; 2] = [24, 8];
+
+/// The first maps of layers from the input on, a row for each layer: all layers, or some evenly taken if there are many.
+///
+/// # Shapes
+/// Each of `maps`: [1, channels, height, width].
+pub(crate) fn overview_svg(title: &str, maps: &[(String, Tensor)]) -> String {
+    let [most, columns] = OVERVIEW;
+    let rows: Vec<usize> = (0..maps.len().min(most)).map(|i| i * maps.len() / maps.len().min(most)).collect();
+    let tiles = rows.iter().flat_map(|&i| {
+        let (name, output) = &maps[i];
+        let mut tiles = feature_map_tiles(output);
+        tiles.truncate(columns);
+        // A row that is not full goes on in white.
+        tiles.resize_with(columns, || Tile { pixels: Tensor::ones([1, 1, 1]), words: vec![String::new()] });
+        tiles.iter_mut().enumerate().for_each(|(c, tile)| {
+            tile.words.truncate(1);
+            tile.words.insert(0, if c == 0 { format!("{name}, {}", output.shape()) } else { String::new() });
+        });
+        tiles
+    });
+    let subtitle =
+        format!("{} of {} layers, the first {columns} maps of each by its own range", rows.len(), maps.len());
+    grid_svg(title, &subtitle, &tiles.collect::<Vec<_>>(), columns)
 }
 
 /// The filters of a convolution as pictures: those over three channels in colour, others channel by channel.
@@ -188,8 +217,8 @@ pub fn feature_map_tiles(output: &Tensor) -> Vec<Tile> {
     assert!(maps.rank() == 3, "feature_map_tiles: maps are [C, H, W] of one picture, got {}", maps.shape());
     let tile = |c: usize| {
         let map = maps.narrow(0, c, 1);
-        let high = map.max().item();
-        Tile { pixels: unit(&map), words: vec![format!("map {c}"), format!("up to {high:.2}")] }
+        let (low, high) = (map.min().item(), map.max().item());
+        Tile { pixels: unit(&map), words: vec![format!("map {c}"), format!("{low:.2} to {high:.2}")] }
     };
     (0..maps.size(0)).take(SHOWN).map(tile).collect()
 }
@@ -219,7 +248,7 @@ pub fn maps_svg(title: &str, subtitle: &str, pixels: &Tensor, maps: &[(&str, Ten
 #[cfg(test)]
 mod tests {
     use super::*;
-    use gradus_nn::{Conv2d, Flatten, Linear, Module, ReLU, sequential};
+    use gradus_nn::{Conv2d, Flatten, Linear, MaxPool2d, Module, Residual, sequential};
 
     #[test]
     fn saliency_of_a_linear_model_is_the_size_of_its_weights() {
@@ -249,14 +278,39 @@ mod tests {
 
     #[test]
     fn layers_show_their_outputs_as_pictures() {
-        let net = sequential![Conv2d::new(1, 4, 3).padding(1), ReLU, Flatten::new(), Linear::new(4 * 16, 2)];
+        // A residual block of a convolution that doubles: 2x + x.
+        let net = sequential![
+            Residual::new(Conv2d::new(1, 1, 1).bias(false)),
+            MaxPool2d::new(2),
+            Flatten::new(),
+            Linear::new(4, 2)
+        ];
+        let kernel = &net.parameters()[0];
+        no_grad(|| kernel.copy_(&Tensor::full([1, 1, 1, 1], 2.0)));
+        let x = Tensor::from_vec((0..16).map(|i| i as f32).collect(), [1, 1, 4, 4]);
+        let found = feature_maps(&net, &x);
+        let names: Vec<&str> = found.iter().map(|(n, _)| n.as_str()).collect();
+        assert_eq!(names, ["0.inner Conv2d", "0 add", "1 MaxPool2d"]);
+        assert_eq!(found[1].1.to_vec::<f32>(), (0..16).map(|i| 3.0 * i as f32).collect::<Vec<_>>());
+        assert_eq!(found[2].1.to_vec::<f32>(), [15.0, 21.0, 39.0, 45.0]);
+        let maps = feature_map_tiles(&found[2].1);
+        assert_eq!(maps[0].words, ["map 0", "15.00 to 45.00"]);
+        assert_eq!(maps[0].pixels.to_vec::<f32>(), [0.0, 0.2, 0.8, 1.0]);
+        let overview = overview_svg("a", &found);
+        assert_eq!(overview.matches("base64").count(), 3 * 8);
+        assert!(overview.contains("1 MaxPool2d, [1, 1, 2, 2]") && overview.contains("3 of 3 layers"));
+        let many: Vec<(String, Tensor)> =
+            (0..100).map(|i| (format!("layer {i}"), Tensor::rand([1, 9, 2, 2]))).collect();
+        let overview = overview_svg("a", &many);
+        assert!(
+            overview.contains("layer 0,") && overview.contains("layer 95,") && overview.contains("24 of 100 layers")
+        );
+    }
+
+    #[test]
+    fn filters_and_maps_of_what_matters_are_drawn() {
+        let net = Conv2d::new(1, 4, 3);
         let x = Tensor::rand([1, 1, 4, 4]);
-        let outputs = net.outputs(&x);
-        let names: Vec<&str> = outputs.iter().map(|(n, _)| n.as_str()).collect();
-        assert_eq!(names, ["0 Conv2d", "1 ReLU", "2 Flatten", "3 Linear"]);
-        assert_eq!(outputs[3].1.to_vec::<f32>(), net.forward(&x).to_vec::<f32>());
-        let maps = feature_map_tiles(&outputs[1].1);
-        assert_eq!((maps.len(), &*maps[0].pixels.shape()), (4, &[1, 4, 4][..]));
         let filters = filter_tiles(&net.parameters()[0]);
         assert!(filters.iter().all(|t| t.pixels.min().item() == 0.0 && t.pixels.max().item() == 1.0));
         assert_eq!(filter_tiles(&Tensor::rand([2, 3, 5, 5])).len(), 2); // in colour

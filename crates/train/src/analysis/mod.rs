@@ -23,7 +23,8 @@ pub use invariance::{Change, Invariance, invariance, invariance_svgs};
 pub use layers::{
     GradientSize, LayerStatistics, LayerWatch, Quantity, activation_statistics, gradient_sizes, gradient_statistics,
 };
-pub use maps::{Layered, Occlusion, feature_map_tiles, filter_tiles, maps_svg, saliency};
+use maps::overview_svg;
+pub use maps::{Occlusion, feature_map_tiles, feature_maps, filter_tiles, maps_svg, saliency};
 pub use moments::Moments;
 pub use neighbours::trustworthiness;
 pub use pca::Pca;

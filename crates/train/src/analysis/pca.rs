@@ -50,6 +50,9 @@ impl Pca {
         assert!(x.rank() == 2 && x.size(0) > 1, "Pca: examples are [N, D] with N > 1, got {}", x.shape());
         let (n, d) = (x.size(0), x.size(1));
         assert!(n_components <= d, "Pca: {n_components} components of {d} features");
+        if d > WHOLE && n_components + BEYOND < n && n < d {
+            return Pca::of_few(x, n_components);
+        }
         let moments = Moments::of(x);
         let covariance = moments.covariance * (n as f64 / (n - 1) as f64);
         let whole = covariance.trace().item_f64();
@@ -64,6 +67,25 @@ impl Pca {
         Pca {
             mean: moments.mean,
             components: components.narrow(0, 0, n_components).contiguous(),
+            explained_variance_ratio: explained_variance.iter().map(|v| v / whole).collect(),
+            explained_variance,
+        }
+    }
+
+    /// Fewer examples than features: the matrix of products of examples has the eigenvalues of the covariance and is
+    /// smaller; its eigenvectors u stand for the components X^T u.
+    fn of_few(x: &Tensor, n_components: usize) -> Pca {
+        let x = x.detach().to_dtype(DType::F64);
+        let (n, mean) = (x.size(0), x.mean_dim([0], false));
+        let x = x - &mean;
+        let gram = x.matmul(&x.t()) / (n - 1) as f64; // [N, D] [D, N]
+        let whole = gram.trace().item_f64();
+        let (values, vectors) = largest(&gram, n_components);
+        let explained_variance = values.narrow(0, 0, n_components).to_vec::<f64>();
+        let along = vectors.matmul(&x); // [n_components, N] [N, D]
+        Pca {
+            mean,
+            components: positive(&orthonormal(&along)).contiguous(),
             explained_variance_ratio: explained_variance.iter().map(|v| v / whole).collect(),
             explained_variance,
         }
@@ -144,6 +166,19 @@ mod tests {
             let along = (vectors.select(0, i) * whole.select(1, 39 - i)).sum().item_f64();
             assert!((along - 1.0).abs() < 1e-9, "component {i}: {along}");
         }
+    }
+
+    #[test]
+    fn few_examples_of_many_features_have_the_eigenvectors_of_their_covariance() {
+        let x = normals(3, [24, WHOLE + 44]) * 2.0 + 1.0;
+        let pca = Pca::fit(&x, 5);
+        let covariance = Moments::of(&x).covariance * (24.0 / 23.0);
+        let image = pca.components.matmul(&covariance); // [5, D] [D, D]
+        let variance = Tensor::from_vec(pca.explained_variance.clone(), [5, 1]);
+        assert!((image - &pca.components * variance).abs().max().item_f64() < 1e-6);
+        let shares: f64 = pca.explained_variance.iter().sum::<f64>() / covariance.trace().item_f64();
+        assert!((pca.explained_variance_ratio.iter().sum::<f64>() - shares).abs() < 1e-12);
+        assert!((pca.transform(&x).var_dim([0], 1, false).to_vec::<f64>()[0] - pca.explained_variance[0]).abs() < 1e-9);
     }
 
     #[test]

@@ -2,14 +2,17 @@
 
 use super::*;
 use crate::error::{Result, TrainError, did_you_mean};
-use crate::evaluation::Measured;
 use crate::plots::{Lines, Plane, Tile, ends_of, grid_svg};
 use crate::recipe::Loss;
-use crate::run::Trained;
+use crate::run::{EvaluateOptions, Trained};
 use crate::run_dir::RunDir;
+use gradus_data::{Dataset, Draw};
+use gradus_nn::probe::layer_outputs;
 use gradus_tensor::{manual_seed, no_grad};
 use serde_json::{Value, json};
+use std::cell::RefCell;
 use std::path::{Path, PathBuf};
+use std::rc::Rc;
 
 /// Examples of one pass where the loss or its curvature is measured many times.
 const BATCH: usize = 256;
@@ -17,8 +20,38 @@ const BATCH: usize = 256;
 const SHOWN: usize = 8;
 /// Neighbours of the trustworthiness of a map.
 const NEIGHBOURS: usize = 12;
+/// Weights of a problem that is small enough for the whole Hessian.
+const SMALL: usize = 300;
 /// Low frequencies end here, as a part of the highest.
 const CUTOFF: f64 = 0.25;
+
+/// What a model must do for an analysis.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Needs {
+    /// Anything.
+    Any,
+    /// Tell inputs apart by classes.
+    Classes,
+    /// Look at pictures.
+    Pictures,
+    /// Both.
+    ClassesOfPictures,
+    /// Tell points of a plane apart by classes.
+    ClassesOfPoints,
+}
+
+impl Needs {
+    /// The models that an analysis is for.
+    fn models(self) -> &'static str {
+        match self {
+            Needs::Any => "all models",
+            Needs::Classes => "models that tell classes of inputs apart",
+            Needs::Pictures => "models of pictures",
+            Needs::ClassesOfPictures => "models that tell classes of pictures apart",
+            Needs::ClassesOfPoints => "models that tell classes apart by two numbers",
+        }
+    }
+}
 
 /// One analysis.
 pub struct AnalysisRow {
@@ -26,6 +59,7 @@ pub struct AnalysisRow {
     pub name: &'static str,
     /// One line on what it shows.
     pub description: &'static str,
+    needs: Needs,
     run: fn(&Study) -> Result<Findings>,
 }
 
@@ -33,31 +67,74 @@ pub struct AnalysisRow {
 pub const ANALYSES: &[AnalysisRow] = &[
     AnalysisRow {
         name: "tsne",
-        description: "maps of the test examples by t-SNE, of their pixels and of the model's outputs",
+        description: "maps of the test examples by t-SNE, of the inputs and of the model's outputs",
+        needs: Needs::Classes,
         run: |s| s.tsne(),
     },
-    AnalysisRow { name: "pca", description: "the first two principal components of the pixels", run: |s| s.pca() },
+    AnalysisRow {
+        name: "pca",
+        description: "the first two principal components of the inputs",
+        needs: Needs::Classes,
+        run: |s| s.pca(),
+    },
+    AnalysisRow {
+        name: "boundary",
+        description: "which class is decided for where in the plane, and the codes of the last hidden layer",
+        needs: Needs::ClassesOfPoints,
+        run: |s| s.boundary(),
+    },
     AnalysisRow {
         name: "saliency",
         description: "which pixels matter: by the gradient, and by covering them",
+        needs: Needs::ClassesOfPictures,
         run: |s| s.saliency(),
     },
-    AnalysisRow { name: "filters", description: "the filters of the convolutions", run: |s| s.filters() },
+    AnalysisRow {
+        name: "filters",
+        description: "the filters of the convolutions",
+        needs: Needs::Pictures,
+        run: |s| s.filters(),
+    },
+    AnalysisRow {
+        name: "feature-maps",
+        description: "what the layers make of a picture",
+        needs: Needs::Pictures,
+        run: |s| s.feature_maps(),
+    },
+    AnalysisRow {
+        name: "activations",
+        description: "activations by depth: do they keep their spread, and which units are dead?",
+        needs: Needs::Any,
+        run: |s| s.activations(),
+    },
+    AnalysisRow {
+        name: "gradients",
+        description: "gradients by depth: do they vanish?",
+        needs: Needs::Any,
+        run: |s| s.gradients(),
+    },
     AnalysisRow {
         name: "loss-surface",
         description: "the loss around the weights, and on the line from fresh weights",
+        needs: Needs::Any,
         run: |s| s.loss_surface(),
     },
-    AnalysisRow { name: "hessian", description: "the ends of the spectrum of the Hessian", run: |s| s.hessian() },
-    AnalysisRow { name: "gradients", description: "gradients by depth: do they vanish?", run: |s| s.gradients() },
+    AnalysisRow {
+        name: "hessian",
+        description: "the ends of the spectrum of the Hessian",
+        needs: Needs::Any,
+        run: |s| s.hessian(),
+    },
     AnalysisRow {
         name: "invariance",
         description: "the answers for pictures that are turned, scaled and moved",
+        needs: Needs::ClassesOfPictures,
         run: |s| s.invariance(),
     },
     AnalysisRow {
         name: "frequencies",
         description: "the answers for the low and for the high frequencies of pictures",
+        needs: Needs::ClassesOfPictures,
         run: |s| s.frequencies(),
     },
 ];
@@ -90,44 +167,71 @@ pub struct Study<'a> {
     title: String,
     loss: Loss,
     seed: u64,
-    /// What the model takes, [N, C, H, W].
+    /// What the model takes, such as [N, C, H, W].
     inputs: Tensor,
-    /// The same as pixels in [0, 1].
+    /// The same as pixels in [0, 1], where they are pictures.
     pixels: Tensor,
+    /// What the loss compares outputs with: classes, masks or numbers.
     labels: Tensor,
     classes: Vec<String>,
 }
 
 impl<'a> Study<'a> {
-    /// A study with the first `most` of the test examples that were measured.
+    /// A study with the first `most` of the test examples of a run, from the directory `data` if it is not the run's.
     ///
     /// # Errors
-    /// If there are fewer than 30 examples.
-    pub fn new(trained: &'a Trained, measured: &Measured, most: usize, seed: u64) -> Result<Study<'a>> {
-        let n = measured.examples().min(most);
+    /// Unreadable data, or fewer than 30 examples.
+    pub fn new(trained: &'a Trained, data: Option<&Path>, most: usize, seed: u64) -> Result<Study<'a>> {
+        let options = EvaluateOptions { data: data.map(Path::to_path_buf), ..EvaluateOptions::default() };
+        let test = trained.test_examples(&options)?;
+        let n = test.dataset().len().min(most);
         if n < 30 {
             return Err(TrainError::Input(format!("an analysis takes at least 30 examples, got {n}")));
         }
-        let inputs = measured.inputs(&(0..n).collect::<Vec<_>>())?;
-        let truth: Vec<i64> = measured.classification.truth()[..n].iter().map(|&t| t as i64).collect();
+        let card = &trained.card;
+        let (inputs, labels) = test.dataset().get(&(0..n).collect::<Vec<_>>(), Draw::default())?;
+        let inputs = card.preprocess.first_crop(inputs);
         trained.model.eval();
         Ok(Study {
             trained,
-            title: format!("{}: {}", trained.card.recipe.name, trained.card.recipe.model.name),
-            loss: trained.card.recipe.loss,
+            title: format!("{}: {}", card.recipe.name, card.recipe.model.name),
+            loss: card.recipe.loss,
             seed,
-            pixels: measured.preprocess.to_pixels(&inputs).clamp(0.0, 1.0),
+            pixels: match card.preprocess.is_picture() {
+                true => card.preprocess.to_pixels(&inputs).clamp(0.0, 1.0),
+                false => inputs.clone(),
+            },
             inputs,
-            labels: Tensor::from_vec(truth, [n]),
-            classes: measured.classes.clone(),
+            labels,
+            classes: card.classes.clone(),
         })
+    }
+
+    /// Whether the model is one that the analysis is for.
+    ///
+    /// # Errors
+    /// If it is not: which models it is for.
+    pub fn fits(&self, analysis: &AnalysisRow) -> Result<()> {
+        let card = &self.trained.card;
+        let (pictures, classes) =
+            (card.preprocess.is_picture(), card.target.is_none() && !card.recipe.data.has_masks());
+        let fits = match analysis.needs {
+            Needs::Any => true,
+            Needs::Classes => classes,
+            Needs::Pictures => pictures,
+            Needs::ClassesOfPictures => pictures && classes,
+            Needs::ClassesOfPoints => classes && card.preprocess.shape == [2],
+        };
+        let (name, models) = (analysis.name, analysis.needs.models());
+        fits.then_some(()).ok_or_else(|| TrainError::Input(format!("the analysis `{name}` is for {models}")))
     }
 
     /// Runs one analysis, draws its pictures into `dir`, and returns its numbers and the files.
     ///
     /// # Errors
-    /// If a picture cannot be written, or the model has nothing that it could show.
+    /// If a picture cannot be written, or the model is not one that the analysis is for.
     pub fn run(&self, analysis: &AnalysisRow, dir: &Path) -> Result<(Value, Vec<PathBuf>)> {
+        self.fits(analysis)?;
         std::fs::create_dir_all(dir).map_err(TrainError::io("create the directory", dir))?;
         let dir = RunDir::open(dir)?;
         let found = (analysis.run)(self)?;
@@ -142,7 +246,7 @@ impl<'a> Study<'a> {
 
     /// The first examples, for what is measured many times.
     fn batch(&self) -> (Tensor, Tensor) {
-        let n = self.labels.numel().min(BATCH);
+        let n = self.labels.size(0).min(BATCH);
         (self.inputs.narrow(0, 0, n), self.labels.narrow(0, 0, n))
     }
 
@@ -197,11 +301,58 @@ impl<'a> Study<'a> {
                 pca.transform(&x).narrow(1, 0, 2),
             ),
         };
-        let svg = self.plane("principal components", "test examples by their pixels", [&axes[0], &axes[1]], &plane);
+        let svg = self.plane("principal components", "test examples by their inputs", [&axes[0], &axes[1]], &plane);
         Ok(Findings {
             numbers: json!({ "explained_variance_ratio": ratio, "explained_variance": pca.explained_variance }),
             pictures: vec![("pca.svg".into(), svg)],
         })
+    }
+
+    fn boundary(&self) -> Result<Findings> {
+        let model = &*self.trained.model;
+        let forward = |x: &Tensor| self.loss.logits(&model.forward(x));
+        let svg = decision_boundary_svg(&self.title, &forward, &self.inputs, &self.labels, &self.classes);
+        let codes = self.codes();
+        let rows = codes.iter().map(|code| {
+            let bits: String = code.code.iter().map(|on| if *on { '1' } else { '0' }).collect();
+            let mut row = json!({ "code": bits, "answer": self.classes.get(code.answer) });
+            let examples = self.classes.iter().zip(&code.examples);
+            examples.for_each(|(class, n)| row[format!("examples of {class}")] = json!(n));
+            row
+        });
+        Ok(Findings { numbers: Value::Array(rows.collect()), pictures: vec![("boundary.svg".into(), svg)] })
+    }
+
+    /// The codes of the last hidden layer: all if there are few, else those that examples have. None where the model
+    /// does not end in a linear layer over a hidden one, or that has too many units to write codes down.
+    fn codes(&self) -> Vec<HiddenCode> {
+        const UNITS: usize = 12;
+        const ALL: usize = 4;
+        let parameters = self.trained.model.parameters();
+        let [.., weight, bias] = &parameters[..] else { return vec![] };
+        let outputs = Rc::new(RefCell::new(Vec::new()));
+        let into = outputs.clone();
+        layer_outputs(&*self.trained.model, &self.inputs, move |layer| {
+            into.borrow_mut().push((layer.kind.to_lowercase(), layer.output.clone()));
+        });
+        let outputs = outputs.take();
+        let Some(head) = outputs.iter().rposition(|(kind, _)| kind == "linear").filter(|&head| head > 0) else {
+            return vec![];
+        };
+        let (kind, hidden) = &outputs[head - 1];
+        let fits = weight.rank() == 2 && bias.rank() == 1 && hidden.rank() == 2 && hidden.size(1) == weight.size(1);
+        if !fits || kind == "flatten" || hidden.size(1) > UNITS {
+            return vec![];
+        }
+        let (threshold, off) = match kind.as_str() {
+            "tanh" => (0.0, -1.0),
+            "sigmoid" => (0.5, 0.0),
+            _ => (0.0, 0.0),
+        };
+        let head = |code: &Tensor| code.matmul(&weight.t()) + bias; // (codes, units) -> (codes, classes)
+        let mut codes = hidden_codes(hidden, &self.labels, threshold, off, &head);
+        codes.retain(|code| code.code.len() <= ALL || code.examples.iter().any(|n| *n > 0));
+        codes
     }
 
     fn saliency(&self) -> Result<Findings> {
@@ -249,6 +400,42 @@ impl<'a> Study<'a> {
         })
     }
 
+    fn feature_maps(&self) -> Result<Findings> {
+        let maps = feature_maps(&*self.trained.model, &self.inputs.narrow(0, 0, 1));
+        let mut pictures =
+            vec![("feature-maps.svg".into(), overview_svg(&format!("{}: feature maps", self.title), &maps))];
+        // All maps of the convolutions, each in a picture of its own.
+        pictures.extend(maps.iter().filter(|(name, _)| name.contains("Conv")).map(|(name, output)| {
+            let tiles = feature_map_tiles(output);
+            let subtitle = format!("{} of {} maps, each by its own range", tiles.len(), output.size(1));
+            let svg = grid_svg(&format!("{}: feature maps of {name}", self.title), &subtitle, &tiles, 8);
+            (format!("feature-maps-{}.svg", name.replace([' ', '(', ')', '/'], "-").trim_matches('-')), svg)
+        }));
+        let numbers = maps.iter().map(|(name, y)| json!({ "layer": name, "shape": y.shape()[1..].to_vec() }));
+        Ok(Findings { numbers: Value::Array(numbers.collect()), pictures })
+    }
+
+    fn activations(&self) -> Result<Findings> {
+        let (model, (inputs, _)) = (&*self.trained.model, self.batch());
+        let rows = activation_statistics(model, &inputs, self.trained.card.step);
+        let line = |name: &str, of: fn(&LayerStatistics) -> f64| {
+            (name.to_string(), rows.iter().enumerate().map(|(i, r)| (i as f64, of(r))).collect())
+        };
+        let svg = Lines {
+            title: &format!("{}: activations by depth", self.title),
+            subtitle: &format!("of {} test examples, from the input on", inputs.size(0)),
+            axes: ["layer", "standard deviation; shares"],
+            series: vec![line("deviation", |r| r.std), line("zeros", |r| r.zeros), line("dead units", |r| r.dead)],
+            ends: None,
+            log_x: false,
+            diagonal: false,
+        };
+        let numbers = rows.iter().map(|r| {
+            json!({ "layer": r.layer, "mean": r.mean, "std": r.std, "rms": r.rms, "zeros": r.zeros, "dead": r.dead })
+        });
+        Ok(Findings { numbers: Value::Array(numbers.collect()), pictures: vec![("activations.svg".into(), svg.svg())] })
+    }
+
     fn loss_surface(&self) -> Result<Findings> {
         let (model, batch) = (&*self.trained.model, self.batch());
         let loss = || self.batch_loss(&batch).item_f64();
@@ -271,7 +458,11 @@ impl<'a> Study<'a> {
             self.trained.model.parameters().into_iter().filter(Tensor::requires_grad).collect();
         let hessian = Hessian::new(&self.batch_loss(&self.batch()), &parameters);
         let ends = hessian.extremes(self.seed);
-        let numbers = json!({ "highest": ends.highest, "lowest": ends.lowest, "weights": hessian.size() });
+        let mut numbers = json!({ "highest": ends.highest, "lowest": ends.lowest, "weights": hessian.size() });
+        // Of a small problem the whole matrix is written down.
+        if hessian.size() <= SMALL {
+            numbers["condition_number"] = json!(hessian.condition_number());
+        }
         Ok(Findings { numbers, pictures: vec![] })
     }
 

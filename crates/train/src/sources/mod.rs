@@ -5,7 +5,7 @@ pub(crate) mod masks;
 pub(crate) mod pictures;
 pub(crate) mod series;
 mod table;
-mod text;
+pub(crate) mod text;
 
 use crate::checkpoint::Preprocess;
 use crate::datasets::Splits;
@@ -159,6 +159,11 @@ pub struct TextConfig {
     pub tokenizer: Tokenizer,
     /// What is said of each token of a text.
     pub weights: BagWeights,
+    /// A file of texts without classes, from which the vectors of the first layer are learnt beforehand; the tokens that
+    /// are known are then those of its texts too. Empty for none.
+    pub vectors: String,
+    /// Passes over these texts.
+    pub vectors_epochs: usize,
 }
 
 impl Default for TextConfig {
@@ -172,6 +177,8 @@ impl Default for TextConfig {
             vocabulary: 5000,
             tokenizer: Tokenizer::Words,
             weights: BagWeights::Presence,
+            vectors: String::new(),
+            vectors_epochs: 5,
         }
     }
 }

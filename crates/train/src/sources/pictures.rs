@@ -4,9 +4,10 @@ use super::{Encoding, FolderConfig, Parts, TEST_PART, Transforms, learnt_classes
 use crate::checkpoint::Preprocess;
 use crate::error::{Result, TrainError};
 use crate::recipe::{DataConfig, Recipe, Scaling};
-use gradus_data::transforms::{Compose, FiveCrop, Resize, ToTensor, Transform};
+use gradus_data::transforms::{Compose, FiveCrop, Resize, SubtractMean, SubtractMeanImage, ToTensor, Transform};
 use gradus_data::{
-    DataError, DataLoader, Dataset, Draw, Image, ImageFolder, Normalize, Subset, TensorDataset, stratified_split,
+    DataError, DataLoader, Dataset, Draw, IMAGENET_MEAN, IMAGENET_STD, Image, ImageFolder, Normalize, Subset,
+    TensorDataset, stratified_split,
 };
 use gradus_tensor::{DType, Tensor};
 use std::sync::Arc;
@@ -180,10 +181,12 @@ pub(crate) fn prepare(recipe: &Recipe, raw: [Raw; 3], classes: Vec<String>, chan
     })
 }
 
-/// The mean and the deviation that transforms bring to 0 and 1.
+/// The mean and the deviation that transforms bring to 0 and 1; of a mean picture the mean of each channel.
 pub(super) fn scale_of(eval: &Compose, channels: usize) -> (Vec<f64>, Vec<f64>) {
     let scale = eval.steps().iter().rev().find_map(|step| match step {
         Transform::Normalize(n) => Some((n.mean().to_vec(), n.std().to_vec())),
+        Transform::SubtractMean(s) => Some((s.mean().to_vec(), vec![1.0; channels])),
+        Transform::SubtractMeanImage(s) => Some((s.channel_means(), vec![1.0; channels])),
         _ => None,
     });
     scale.unwrap_or((vec![0.0; channels], vec![1.0; channels]))
@@ -215,11 +218,13 @@ pub(super) fn scaled(recipe: &Recipe, train: Arc<dyn Dataset>, channels: usize) 
         return Ok(recipe.transforms.clone());
     }
     let data = &recipe.data;
-    let scale = match data.normalize {
+    let scale: Transform = match data.normalize {
         Scaling::None => return Ok(recipe.transforms.clone()),
         Scaling::Fixed if data.mean.len() == channels && data.std.len() == channels => {
-            Normalize::new(&data.mean, &data.std)
+            Normalize::new(&data.mean, &data.std).into()
         }
+        Scaling::Imagenet if channels == 3 => Normalize::new(&IMAGENET_MEAN, &IMAGENET_STD).into(),
+        Scaling::Imagenet => return Err(not_in_colour(channels)),
         Scaling::Fixed => {
             return Err(TrainError::Recipe(format!(
                 "settings `data.mean` and `data.std`: the pictures have {channels} channels, but got {} and {} values",
@@ -227,9 +232,29 @@ pub(super) fn scaled(recipe: &Recipe, train: Arc<dyn Dataset>, channels: usize) 
                 data.std.len()
             )));
         }
-        Scaling::Train => measured(train, data.workers)?,
+        Scaling::Train => measured(train, data.workers)?.into(),
+        Scaling::Mean => SubtractMean::new(measured(train, data.workers)?.mean()).into(),
+        Scaling::MeanImage => SubtractMeanImage::new(&mean_image(train, data.workers)?).into(),
     };
     Ok(Transforms { train: with(steps, &scale), eval: with(eval, &scale) })
+}
+
+/// The error of asking for ImageNet's scaling of pictures with other channels.
+pub(crate) fn not_in_colour(channels: usize) -> TrainError {
+    TrainError::Recipe(format!(
+        "setting `data.normalize`: `imagenet` is for pictures of 3 channels, got {channels}; use `train`"
+    ))
+}
+
+/// The mean of all pictures, [C, H, W].
+fn mean_image(pictures: Arc<dyn Dataset>, workers: usize) -> Result<Tensor> {
+    let (mut sum, mut count) = (Tensor::scalar(0.0), 0);
+    for batch in DataLoader::new(pictures).batch_size(64).workers(workers).epoch(0) {
+        let (x, _) = batch?;
+        count += x.size(0);
+        sum = x.to_dtype(DType::F64).sum_dim([0], false) + sum; // (N, C, H, W) -> (C, H, W)
+    }
+    Ok((sum / count as f64).to_dtype(DType::F32))
 }
 
 /// Mean and deviation of each channel over all pictures.
@@ -253,13 +278,13 @@ fn measured(pictures: Arc<dyn Dataset>, workers: usize) -> Result<Normalize> {
 }
 
 /// The steps with a scaling right after `ToTensor`, as is usual.
-fn with(steps: &Compose, scale: &Normalize) -> Compose {
+fn with(steps: &Compose, scale: &Transform) -> Compose {
     let mut list = steps.steps().to_vec();
     let at = list.iter().position(|s| matches!(s, Transform::ToTensor(_))).unwrap_or_else(|| {
         list.push(ToTensor::new().into());
         list.len() - 1
     });
-    list.insert(at + 1, scale.clone().into());
+    list.insert(at + 1, scale.clone());
     Compose::new(list)
 }
 
@@ -290,10 +315,20 @@ mod tests {
 
     #[test]
     fn scaling_follows_the_turn_to_floats() {
-        let scale = Normalize::new(&[0.5], &[0.25]);
+        let scale = Normalize::new(&[0.5], &[0.25]).into();
         let erased = Compose::new([CenterCrop::new(8).into(), ToTensor::new().into(), RandomErasing::new().into()]);
         assert_eq!(names(&with(&erased, &scale)), ["CenterCrop", "ToTensor", "Normalize", "RandomErasing"]);
         assert_eq!(names(&with(&Compose::default(), &scale)), ["ToTensor", "Normalize"]);
+    }
+
+    #[test]
+    fn whatever_shifts_is_known_to_what_shows_pixels_again() {
+        let of = |step: Transform| scale_of(&Compose::new([ToTensor::new().into(), step]), 1);
+        assert_eq!(of(Normalize::new(&[0.5], &[0.25]).into()), (vec![0.5], vec![0.25]));
+        assert_eq!(of(SubtractMean::new(&[0.4]).into()), (vec![0.4], vec![1.0]));
+        let mean = Tensor::from_slice(&[0.0f32, 1.0], [1, 1, 2]);
+        assert_eq!(of(SubtractMeanImage::new(&mean).into()), (vec![0.5], vec![1.0]));
+        assert_eq!(of(RandomErasing::new().into()), (vec![0.0], vec![1.0]));
     }
 
     #[test]

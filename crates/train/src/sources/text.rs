@@ -4,8 +4,10 @@ use super::{BagWeights, Encoding, Parts, TEST_PART, TextConfig, file, learnt_cla
 use crate::checkpoint::Preprocess;
 use crate::error::{Result, TrainError};
 use crate::recipe::{DataConfig, Recipe};
+use crate::word_vectors::{self, WordVectors};
 use gradus_data::text::Vocabulary;
 use gradus_data::{DataError, Dataset, Draw, Table, stratified_split};
+use gradus_nn::Forward;
 use gradus_tensor::Tensor;
 use std::sync::Arc;
 
@@ -43,8 +45,9 @@ pub(super) fn read(recipe: &Recipe, config: &TextConfig) -> Result<Parts> {
     let [train, validation, test] = parts(&recipe.data, config)?;
     some_to_learn_from("text", train.len())?;
     let classes = train.classes(&config.target)?;
-    let vocabulary = Vocabulary::build(texts(&train, config)?, config.tokenizer, config.vocabulary);
-    let vocabulary = Arc::new(vocabulary);
+    let more = more_texts(&recipe.data, config)?;
+    let known = texts(&train, config)?.into_iter().chain(more.iter().map(String::as_str));
+    let vocabulary = Arc::new(Vocabulary::build(known, config.tokenizer, config.vocabulary));
     let bag = |table: &Table| bags(table, config, &vocabulary, config.weights, &classes);
     let [train, validation, test] = [bag(&train)?, bag(&validation)?, bag(&test)?];
     let others = [("validation", &validation.labels[..]), ("test", &test.labels[..])];
@@ -93,6 +96,32 @@ fn parts(data: &DataConfig, config: &TextConfig) -> Result<[Table; 3]> {
     let test = aside(&config.test, "test", TEST_PART, data.split_seed)?;
     let validation = aside(&config.validation, "validation", data.validation, data.split_seed.wrapping_add(1))?;
     Ok([train, validation, test])
+}
+
+/// The texts from which word vectors are learnt, none if the recipe names no file of them.
+fn more_texts(data: &DataConfig, config: &TextConfig) -> Result<Vec<String>> {
+    if config.vectors.is_empty() {
+        return Ok(vec![]);
+    }
+    let table = Table::open(file(data, "text", "vectors", &config.vectors)?)?;
+    Ok(texts(&table, config)?.into_iter().map(str::to_string).collect())
+}
+
+/// Learns the vectors of the first layer of `model` if the recipe asks for them.
+///
+/// # Errors
+/// An unreadable file, a model without a hidden layer.
+pub(crate) fn begin(recipe: &Recipe, encoding: &Encoding, model: &dyn Forward) -> Result<()> {
+    let (Some(config), Encoding::Text { vocabulary, .. }) = (&recipe.data.text, encoding) else { return Ok(()) };
+    let texts = more_texts(&recipe.data, config)?;
+    if texts.is_empty() {
+        return Ok(());
+    }
+    let ids: Vec<Vec<i64>> = texts.iter().map(|text| vocabulary.encode(text)).collect();
+    word_vectors::begin_with(model, vocabulary.len(), |dim| {
+        eprintln!("learning {dim} numbers for each of {} words from {} texts", vocabulary.len(), ids.len());
+        WordVectors::new(dim).epochs(config.vectors_epochs).seed(recipe.seed).fit(&ids, vocabulary.len())
+    })
 }
 
 /// The texts of a file, in the first of the columns that it has.
