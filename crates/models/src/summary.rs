@@ -234,7 +234,17 @@ fn macs(vertex: &Vertex, graph: &[Vertex]) -> u64 {
         // Each element of the result (or of the input) meets all weights of one channel.
         "conv" => size(&vertex.shape) * size(of(1).get(1..).unwrap_or_default()),
         "conv_transpose" => size(of(0)) * size(of(1).get(1..).unwrap_or_default()),
-        "linear" | "matmul" => size(&vertex.shape) * of(0).last().map_or(0, |&n| n as u64),
+        "linear" => size(&vertex.shape) * of(0).last().map_or(0, |&n| n as u64),
+        "matmul" => size(&vertex.shape) * summed(&vertex.shape, of(0), vertex.inputs.len()) as u64,
         _ => 0,
+    }
+}
+
+/// The extent that a matrix product sums over. An operand without gradient is not in the graph, so that `first` is the
+/// right one if it is the only one and has other rows than the product.
+fn summed(product: &[usize], first: &[usize], operands: usize) -> usize {
+    match (product, first) {
+        ([.., rows, _], [.., extent, _]) if operands == 1 && rows != extent => *extent,
+        _ => first.last().copied().unwrap_or(0),
     }
 }

@@ -213,3 +213,11 @@ fn vgg_has_its_parameters_in_linear_layers_and_the_rest_in_convolutions() {
     assert_eq!(memory("Conv2d"), memory("ReLU") - 2 * 4096);
     assert!(memory("Conv2d") > 100 * memory("Linear"));
 }
+
+/// Predictions, and in each round a weighted sum, after all but the last an agreement. The couplings of the first round
+/// are constants.
+#[test]
+fn every_product_of_the_rounds_of_routing_counts() {
+    let layer = gradus_nn::CapsuleLayer::new(6, 4, 3, 5).routing_iterations(3);
+    assert_eq!(summarize(&layer, &[6, 4]).macs(), 3 * 6 * 5 * 4 + (3 + 2) * 3 * 6 * 5);
+}
