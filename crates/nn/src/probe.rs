@@ -34,8 +34,8 @@ impl LayerOutput {
 
 /// Runs `x` through `model`, without a graph, and hands what each of its layers puts out to `see`, in the order in
 /// which they run, whatever the model is made of. A layer is a module without modules inside it; what a `forward`
-/// computes between layers, such as the activations of a residual net, counts as one too, except for views of elements
-/// that were there already, and what is put around them. Returns the model's output.
+/// computes between layers, such as the activations of a residual net, counts as one too. Views and copies of elements
+/// that were there already, and what is put around them, are left out. Returns the model's output.
 ///
 /// # Panics
 /// Where a layer panics.
@@ -73,7 +73,7 @@ impl<F: FnMut(&LayerOutput)> Watcher<F> {
         if !y.dtype().is_float() {
             return; // places of maxima, masks
         }
-        let kind = self.kinds.get(&done.layer);
+        let kind = self.kinds.get(&done.layer).copied();
         match &mut self.open {
             Some(open) if kind.is_some() && open.path == done.layer => {
                 open.output = y.detach();
@@ -81,12 +81,11 @@ impl<F: FnMut(&LayerOutput)> Watcher<F> {
             }
             _ => (),
         }
-        let kind = match kind {
-            Some(kind) => (*kind).to_string(),
-            None if VIEWS.contains(&done.op) || done.op == "pad" => return self.close(),
-            None => done.op.to_string(),
-        };
         self.close();
+        if VIEWS.contains(&done.op) || ["pad", "contiguous"].contains(&done.op) {
+            return;
+        }
+        let kind = kind.unwrap_or(done.op).to_string();
         let call = self.calls.entry((done.layer.clone(), kind.clone())).or_default();
         *call += 1;
         self.open = Some(LayerOutput { path: done.layer.clone(), kind, call: *call, output: y.detach() });

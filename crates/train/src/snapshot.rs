@@ -120,7 +120,12 @@ impl Snapshot {
         let t = self.entry(name)?;
         match t.dtype() == T::DTYPE && t.numel() == count {
             true => Ok(t.to_vec::<T>()),
-            false => Err(self.wrong(format!("`{name}` holds {} elements of {}", t.numel(), t.dtype()))),
+            false => Err(self.wrong(format!(
+                "`{name}` holds {} elements of {}, expected {count} of {}; it may be of another version of Gradus",
+                t.numel(),
+                t.dtype(),
+                T::DTYPE
+            ))),
         }
     }
 

@@ -341,7 +341,7 @@ impl<'a> Study<'a> {
         };
         let (kind, hidden) = &outputs[head - 1];
         let fits = weight.rank() == 2 && bias.rank() == 1 && hidden.rank() == 2 && hidden.size(1) == weight.size(1);
-        if !fits || kind == "flatten" || hidden.size(1) > UNITS {
+        if !fits || hidden.size(1) > UNITS {
             return vec![];
         }
         let (threshold, off) = match kind.as_str() {
