@@ -119,6 +119,7 @@ impl Measured {
         let mut files = vec![
             ("confusion.svg", confusion),
             ("roc.svg", self.roc_svg(title)),
+            ("specificity.svg", self.specificity_svg(title)),
             ("precision-recall.svg", self.precision_recall_svg(title)),
             ("calibration.svg", self.calibration_svg(title)),
         ];
@@ -154,6 +155,24 @@ impl Measured {
             ends: Some([0.0..1.0, 0.0..1.01]),
             log_x: false,
             diagonal: true,
+        }
+        .svg()
+    }
+
+    /// The ROC curves flipped from side to side.
+    fn specificity_svg(&self, title: &str) -> String {
+        let line = |(c, _): (usize, f64)| {
+            let curve = self.classification.roc(c).expect("it has an area");
+            (self.classes[c].clone(), curve.specificity().into_iter().zip(curve.tpr).collect())
+        };
+        Lines {
+            title: &format!("{title}: specificity and sensitivity"),
+            subtitle: "each class against all others, by its threshold",
+            axes: ["specificity", "sensitivity"],
+            series: self.drawn().into_iter().map(line).collect(),
+            ends: Some([0.0..1.0, 0.0..1.01]),
+            log_x: false,
+            diagonal: false,
         }
         .svg()
     }

@@ -1,5 +1,6 @@
 //! Rotation, translation, scaling and shearing, by Pillow's pixel arithmetic.
 
+use super::geometry::degrees;
 use super::{OnImage, Step, ascending, uniform};
 use crate::{Image, InterpolationMode, Random};
 use serde::{Deserialize, Serialize};
@@ -74,6 +75,7 @@ fn bilinear(image: &Image, m: &Matrix, out: &mut Image) {
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct RandomRotation {
+    #[serde(deserialize_with = "degrees")]
     degrees: [f64; 2],
     #[serde(default = "nearest_mode")]
     interpolation: InterpolationMode,
@@ -158,6 +160,7 @@ impl OnImage for RandomRotation {
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct RandomAffine {
+    #[serde(deserialize_with = "degrees")]
     degrees: [f64; 2],
     #[serde(default, skip_serializing_if = "Option::is_none")]
     translate: Option<[f64; 2]>,

@@ -3,7 +3,7 @@
 use super::{OnImage, Step, ascending, uniform};
 use crate::image::byte;
 use crate::{Image, Random};
-use serde::{Deserialize, Serialize};
+use serde::{Deserialize, Deserializer, Serialize};
 
 /// Blurs by a Gaussian of random width; the borders are mirrored.
 ///
@@ -12,8 +12,22 @@ use serde::{Deserialize, Serialize};
 #[serde(deny_unknown_fields)]
 pub struct GaussianBlur {
     kernel_size: usize,
-    #[serde(default = "default_sigma")]
+    #[serde(default = "default_sigma", deserialize_with = "sigma")]
     sigma: [f64; 2],
+}
+
+/// One number, or both ends.
+fn sigma<'de, D: Deserializer<'de>>(from: D) -> Result<[f64; 2], D::Error> {
+    #[derive(Deserialize)]
+    #[serde(untagged, expecting = "`sigma` is one number, or two: [from, to]")]
+    enum Sigma {
+        One(f64),
+        Two([f64; 2]),
+    }
+    Sigma::deserialize(from).map(|s| match s {
+        Sigma::One(one) => [one, one],
+        Sigma::Two(ends) => ends,
+    })
 }
 
 fn default_sigma() -> [f64; 2] {

@@ -336,6 +336,35 @@ mod tests {
         steps: Compose,
     }
 
+    #[test]
+    fn one_number_stands_for_two_where_torchvision_says_so() {
+        let steps = |text: &str| toml::from_str::<Recipe>(&format!("steps = [{text}]")).map(|r| r.steps);
+        for (one, two) in [
+            ("{name = 'RandomRotation', degrees = 10}", "{name = 'RandomRotation', degrees = [-10, 10.0]}"),
+            ("{name = 'RandomAffine', degrees = 0.5}", "{name = 'RandomAffine', degrees = [-0.5, 0.5]}"),
+            (
+                "{name = 'GaussianBlur', kernel_size = 3, sigma = 2}",
+                "{name = 'GaussianBlur', kernel_size = 3, sigma = [2, 2]}",
+            ),
+        ] {
+            assert_eq!(steps(one).unwrap(), steps(two).unwrap());
+            assert_eq!(
+                toml::from_str::<Recipe>(&format!("steps = {}", written(two))).unwrap().steps,
+                steps(one).unwrap()
+            );
+        }
+        let error = |text: &str| steps(text).unwrap_err().to_string();
+        assert!(error("{name = 'RandomRotation', degrees = 'ten'}").contains("`degrees` is one number"));
+        assert!(error("{name = 'RandomRotation', degrees = -5}").contains("degrees"));
+        assert!(error("{name = 'GaussianBlur', kernel_size = 3, sigma = []}").contains("`sigma` is one number"));
+    }
+
+    /// The list of one step as it is written back.
+    fn written(step: &str) -> String {
+        let steps = toml::from_str::<Recipe>(&format!("steps = [{step}]")).unwrap().steps;
+        toml::Value::try_from(&steps).unwrap().to_string()
+    }
+
     fn error(text: &str) -> String {
         toml::from_str::<Recipe>(text).unwrap_err().to_string()
     }

@@ -3,7 +3,7 @@
 use super::{OnImage, Step, ascending, probability, uniform};
 use crate::{Image, InterpolationMode, Random};
 use rand::RngExt;
-use serde::{Deserialize, Serialize};
+use serde::{Deserialize, Deserializer, Serialize};
 
 /// One number or two: torchvision's `size`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -13,6 +13,20 @@ pub enum Extent {
     One(usize),
     /// Height and width.
     Both([usize; 2]),
+}
+
+/// Angles as torchvision takes them: one number, for minus to plus it, or both ends.
+pub(super) fn degrees<'de, D: Deserializer<'de>>(from: D) -> Result<[f64; 2], D::Error> {
+    #[derive(Deserialize)]
+    #[serde(untagged, expecting = "`degrees` is one number, which stands for minus to plus it, or two: [from, to]")]
+    enum Degrees {
+        One(f64),
+        Two([f64; 2]),
+    }
+    Degrees::deserialize(from).map(|d| match d {
+        Degrees::One(most) => [-most, most],
+        Degrees::Two(ends) => ends,
+    })
 }
 
 impl From<usize> for Extent {

@@ -27,7 +27,8 @@ fn an_evaluation_is_the_same_as_a_table_as_json_and_as_pictures() {
     for word in ["class", "type II errors", "macro", "weighted", "calibration error", "Brier"] {
         assert!(text.contains(word), "no {word} in {text}");
     }
-    let names = ["calibration.svg", "confusion.svg", "mistakes.svg", "precision-recall.svg", "roc.svg"];
+    let names =
+        ["calibration.svg", "confusion.svg", "mistakes.svg", "precision-recall.svg", "roc.svg", "specificity.svg"];
     assert_eq!(place.files("pictures"), names);
     for name in names {
         let svg = fs::read_to_string(place.path("pictures").join(name)).unwrap();

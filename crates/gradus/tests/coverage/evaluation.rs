@@ -55,7 +55,8 @@ pub mod measures {
         Q7 "AUC, nothing for one class alone" [gradus::train::metrics::roc_auc_score]
             ["crates/train/tests/metrics.rs::the_area_of_one_class_alone_is_nothing"];
         Q8 "The ROC curve seen the other way: specificity" [gradus::train::metrics::RocCurve]
-            ["crates/train/tests/metrics.rs::curves_and_thresholds_are_as_in_scikit_learn"];
+            ["crates/train/tests/metrics.rs::curves_and_thresholds_are_as_in_scikit_learn",
+             "crates/gradus/tests/cli/evaluation.rs::an_evaluation_is_the_same_as_a_table_as_json_and_as_pictures"];
         Q9 "Confusion matrix of several classes, raw and row-normalised" [gradus::train::metrics::Confusion]
             ["crates/train/tests/metrics.rs::classification_is_as_in_scikit_learn"];
         Q10 "Type I and type II errors" [gradus::train::metrics::ClassRow]
