@@ -134,7 +134,7 @@ pub fn summarize(model: &dyn Forward, input: &[usize]) -> Summary {
     let mut reaches: Vec<Option<Reach>> = Vec::new();
     for vertex in &graph {
         let reach = match (vertex.op.as_str(), vertex.place.as_str()) {
-            ("leaf", INPUT) => Some(Reach::INPUT),
+            ("leaf", INPUT) => (vertex.shape.len() == 4).then_some(Reach::INPUT),
             ("leaf", _) => None,
             (_, layer) if rows.kinds.get(layer) == Some(&"MaxUnpool2d") => Reach::unpooled(vertex, &graph, &reaches),
             (_, layer) => Reach::of(vertex, &graph, &reaches, windows.get(layer)),
